@@ -1,0 +1,1 @@
+//! Hypervisor tests written once, run on every toolstack.

@@ -1,0 +1,1 @@
+//! Hosts and guests over the xl command line.

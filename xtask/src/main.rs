@@ -1,0 +1,2 @@
+#![doc = "The project's own chores."]
+fn main() {}
