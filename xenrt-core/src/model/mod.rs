@@ -1,0 +1,41 @@
+//! What a test acts on.
+//!
+//! A [`Host`] runs [`Guest`]s. Both are object-safe: tests hold `Arc<dyn Host>` and
+//! `Arc<dyn Guest>` and never learn which toolstack is behind them. A back end implements the few
+//! required methods; what is common to all toolstacks - the verbs with their verified post-states,
+//! the checks, reachability - is provided here, once.
+//!
+//! A back end's required methods *ask*: [`Guest::request`] passes a [`GuestAction`] to the
+//! toolstack and returns. The provided verbs *do*: they look up whether the action is allowed from
+//! the present state, ask, wait until the toolstack reports the new state, and keep what the guest
+//! should now be in its [`Expectation`], which [`Guest::check`] holds against three views.
+
+mod ability;
+mod action;
+mod check;
+mod expectation;
+mod guest;
+mod host;
+mod inside;
+mod power;
+mod scope;
+mod spec;
+mod toolstack;
+mod units;
+mod view;
+
+pub use ability::{Abilities, Ability};
+pub use action::GuestAction;
+pub use check::{CheckReport, Difference, View, compare_guest};
+pub use expectation::{Expectation, ExpectedGuest};
+pub use guest::Guest;
+pub use host::{EvidenceSource, Host, HostInventory};
+pub use power::{PowerState, ShutdownMode};
+pub use scope::{Scope, Undo};
+pub use spec::{
+    Boot, CrashAction, DiskSource, DiskSpec, GuestKind, GuestSpec, NetworkKind, NetworkSpec,
+    VifSpec,
+};
+pub use toolstack::Toolstack;
+pub use units::{MacAddress, Memory};
+pub use view::{Disk, DomainView, GuestView, HostInfo, InsideView, Network, Vif};

@@ -1,0 +1,92 @@
+//! To whom what is created belongs.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::Result;
+use crate::remote::Observer;
+
+/// One thing to be undone: what it is, and how.
+pub struct Undo {
+    description: String,
+    action: Box<dyn FnOnce() -> BoxFuture<'static, Result<()>> + Send>,
+}
+
+impl Undo {
+    /// How long one undo may take before the next one is tried.
+    pub const DEADLINE: Duration = Duration::from_secs(120);
+
+    /// An undo. `description` follows "undo: " in logs: `delete guest "tiny"`.
+    pub fn new<F, Fut>(description: impl Into<String>, action: F) -> Self
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        Self { description: description.into(), action: Box::new(|| Box::pin(action())) }
+    }
+
+    /// What will be undone.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// Whatever the action returns. An undo of something that is gone already is a success.
+    pub async fn run(self) -> Result<()> {
+        (self.action)().await
+    }
+}
+
+impl fmt::Debug for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Undo").field("description", &self.description).finish_non_exhaustive()
+    }
+}
+
+/// Who a handle to a host belongs to: a test, or the preparation of a run.
+///
+/// What is created through a handle registers its undo here, and commands that are run through it
+/// are told to the scope's observer. Handles are moved into a scope with
+/// [`Host::in_scope`](super::Host::in_scope). Clones share one list.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    undos: Arc<Mutex<Vec<Undo>>>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl Scope {
+    /// A scope whose commands are told to `observer`.
+    pub fn observed_by(observer: Arc<dyn Observer>) -> Self {
+        Self { undos: Arc::default(), observer: Some(observer) }
+    }
+
+    /// Who is told about commands, if anybody.
+    pub fn observer(&self) -> Option<&Arc<dyn Observer>> {
+        self.observer.as_ref()
+    }
+
+    /// Registers an undo; it will run before all that were registered earlier.
+    pub fn on_cleanup(&self, undo: Undo) {
+        self.undos.lock().unwrap_or_else(PoisonError::into_inner).push(undo);
+    }
+
+    /// Takes the undo that is to run next, the one that was registered last.
+    pub fn take_last(&self) -> Option<Undo> {
+        self.undos.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// How many undos are registered.
+    pub fn len(&self) -> usize {
+        self.undos.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether there is nothing to undo.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

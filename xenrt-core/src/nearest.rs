@@ -1,0 +1,72 @@
+//! "Did you mean ...": the nearest valid name for one that is not known.
+
+/// The name in `known` that is most like `wanted`, where one is like enough to be worth saying.
+///
+/// Likeness is Damerau-Levenshtein similarity without regard to case; names below 0.6 are not
+/// offered, since a wild guess misleads more than silence. A `wanted` that is the last dotted part
+/// of a known name counts as very like it.
+pub fn nearest<'a, I>(wanted: &str, known: I) -> Option<&'a str>
+where
+    I: IntoIterator<Item = &'a str>,
+{
+    let wanted = wanted.to_lowercase();
+    let score = |name: &str| {
+        let name = name.to_lowercase();
+        let tail = name.rsplit('.').next().unwrap_or(&name);
+        let wanted_tail = wanted.rsplit('.').next().unwrap_or(&wanted);
+        let whole = strsim::normalized_damerau_levenshtein(&name, &wanted);
+        let by_tail = 0.95 * strsim::normalized_damerau_levenshtein(tail, wanted_tail);
+        whole.max(by_tail)
+    };
+    known
+        .into_iter()
+        .map(|name| (score(name), name))
+        .filter(|(likeness, _)| *likeness >= 0.6)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+/// The end of a "not found" sentence: the nearest name, else the few that there are, else nothing.
+///
+/// ```
+/// use xenrt_core::nearest::hint;
+/// assert_eq!(hint("hots", ["host", "guest"]), "; did you mean \"host\"?");
+/// assert_eq!(hint("zzz", ["host", "guest"]), "; known: guest, host");
+/// assert_eq!(hint("zzz", []), "");
+/// ```
+pub fn hint<'a, I>(wanted: &str, known: I) -> String
+where
+    I: IntoIterator<Item = &'a str>,
+{
+    const MOST_LISTED: usize = 12;
+    let mut known: Vec<&str> = known.into_iter().collect();
+    known.sort_unstable();
+    known.dedup();
+    if let Some(name) = nearest(wanted, known.iter().copied()) {
+        return format!("; did you mean {name:?}?");
+    }
+    match known.len() {
+        0 => String::new(),
+        n if n <= MOST_LISTED => format!("; known: {}", known.join(", ")),
+        n => format!("; known: {}, ... ({n} in all)", known[..MOST_LISTED].join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_finds_its_name_and_noise_finds_none() {
+        let known = ["network.hfx745", "network.hfx799", "lifecycle.reboot"];
+        assert_eq!(nearest("network.hfx754", known), Some("network.hfx745"));
+        assert_eq!(nearest("Network.HFX799", known), Some("network.hfx799"));
+        assert_eq!(nearest("qqqqqqqqq", known), None);
+    }
+
+    #[test]
+    fn the_last_part_alone_is_enough() {
+        let known = ["testcases.xenserver.tc.network.TCHfx745", "guestops.srm.TCMigrate"];
+        assert_eq!(nearest("TCMigrat", known), Some("guestops.srm.TCMigrate"));
+    }
+}

@@ -1,0 +1,228 @@
+//! What to run.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What a command reads as its standard input.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Stdin {
+    /// Nothing: the command sees the end of the file at once.
+    #[default]
+    Empty,
+    /// These bytes, then the end of the file.
+    Bytes(Vec<u8>),
+}
+
+/// One command: a program and its arguments, never a pasted line.
+///
+/// Arguments are quoted by the library wherever a shell stands between here and the program, so a
+/// name with spaces, quotes, `$(...)` or newlines arrives as it is. A line that *should* be read by
+/// a shell has its own constructor, [`shell_line`](Self::shell_line).
+///
+/// Every command has a deadline, [`DEFAULT_DEADLINE`](Self::DEFAULT_DEADLINE) unless set.
+///
+/// ```
+/// use std::time::Duration;
+/// use xenrt_core::remote::Command;
+///
+/// let command = Command::new("xl").args(["shutdown", "it's a guest"]).deadline(Duration::from_secs(30));
+/// assert_eq!(command.to_string(), r#"xl shutdown 'it'\''s a guest'"#);
+///
+/// let login = Command::new("tool").args(["--password", "hunter2"]).secret("hunter2");
+/// assert_eq!(login.to_string(), "tool --password '***'");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Command {
+    words: Words,
+    environment: Vec<(String, String)>,
+    stdin: Stdin,
+    deadline: Duration,
+    secrets: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Words {
+    Arguments(Vec<String>),
+    ShellLine(String),
+}
+
+/// What stands in the place of a secret.
+pub(crate) const MASK: &str = "***";
+
+impl Command {
+    /// How long a command may take when it does not say otherwise.
+    pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
+
+    /// A command that runs `program`, found through `PATH`, with no arguments yet.
+    pub fn new(program: impl Into<String>) -> Self {
+        Self::of(Words::Arguments(vec![program.into()]))
+    }
+
+    /// A line for the remote `sh` to interpret: pipes, redirections, globs and expansions act.
+    ///
+    /// Nothing in it is quoted. Put names into it only through [`quote`](Self::quote).
+    pub fn shell_line(line: impl Into<String>) -> Self {
+        Self::of(Words::ShellLine(line.into()))
+    }
+
+    fn of(words: Words) -> Self {
+        Self {
+            words,
+            environment: Vec::new(),
+            stdin: Stdin::Empty,
+            deadline: Self::DEFAULT_DEADLINE,
+            secrets: Vec::new(),
+        }
+    }
+
+    /// Adds one argument. On a [`shell_line`](Self::shell_line) it is added quoted at the end.
+    #[must_use]
+    pub fn arg(mut self, argument: impl Into<String>) -> Self {
+        match &mut self.words {
+            Words::Arguments(words) => words.push(argument.into()),
+            Words::ShellLine(line) => {
+                line.push(' ');
+                line.push_str(&Self::quote(&argument.into()));
+            }
+        }
+        self
+    }
+
+    /// Adds arguments, in order.
+    #[must_use]
+    pub fn args<I, A>(self, arguments: I) -> Self
+    where
+        I: IntoIterator<Item = A>,
+        A: Into<String>,
+    {
+        arguments.into_iter().fold(self, Self::arg)
+    }
+
+    /// Sets an environment variable for the command. `name` must be a shell identifier.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Gives the command these bytes as standard input.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Stdin::Bytes(bytes.into());
+        self
+    }
+
+    /// Sets how long the command may take, connection and output included.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Declares a text that must never be shown: it is masked in every log, error and record, in
+    /// the command as well as in its output. An empty text is ignored.
+    #[must_use]
+    pub fn secret(mut self, secret: impl Into<String>) -> Self {
+        let secret = secret.into();
+        if !secret.is_empty() {
+            self.secrets.push(secret);
+        }
+        self
+    }
+
+    /// How long it may take.
+    pub fn deadline_value(&self) -> Duration {
+        self.deadline
+    }
+
+    /// What it reads.
+    pub fn stdin_value(&self) -> &Stdin {
+        &self.stdin
+    }
+
+    /// The line that a POSIX shell must be given to run this, secrets and all. For transports only;
+    /// people are shown the [`Display`](fmt::Display) form.
+    pub fn to_shell_line(&self) -> String {
+        self.render(&|word| word.to_owned())
+    }
+
+    /// `text` with every secret of this command masked.
+    pub fn mask(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+    }
+
+    /// `word` as one word for a POSIX shell.
+    pub fn quote(word: &str) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            return word.to_owned();
+        }
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+
+    fn render(&self, show: &dyn Fn(&str) -> String) -> String {
+        let mut parts: Vec<String> = self
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}={}", Self::quote(&show(value))))
+            .collect();
+        match &self.words {
+            Words::Arguments(words) => {
+                parts.extend(words.iter().map(|word| Self::quote(&show(word))));
+            }
+            // Variables must reach the whole line, pipelines and all, hence the inner shell.
+            Words::ShellLine(line) if parts.is_empty() => parts.push(show(line)),
+            Words::ShellLine(line) => {
+                parts.push(format!("sh -c {}", Self::quote(&show(line))));
+            }
+        }
+        parts.join(" ")
+    }
+}
+
+/// As a person would type it, with secrets masked.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(&|word| self.mask(word)))
+    }
+}
+
+/// Like [`Display`](fmt::Display), so that no `{:?}` shows a secret.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("line", &self.to_string())
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_so_that_a_shell_gives_them_back() {
+        for word in ["", "a b", "it's", "$(reboot)", "-x", "a\nb", "ü;|&", "`id`", "*", "~", "#"] {
+            let line = format!("printf %s {}", Command::quote(word));
+            let output = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
+        }
+    }
+
+    #[test]
+    fn secrets_show_nowhere() {
+        let command = Command::new("tool").arg("pw=s3cret").env("P", "s3cret").secret("s3cret");
+        assert!(!format!("{command} {command:?}").contains("s3cret"));
+        assert!(command.to_shell_line().contains("s3cret"));
+        assert_eq!(command.mask("bad password s3cret"), "bad password ***");
+    }
+
+    #[test]
+    fn the_environment_reaches_a_whole_line() {
+        let command = Command::shell_line("echo $A; echo $A").env("A", "x y");
+        let output =
+            std::process::Command::new("sh").args(["-c", &command.to_shell_line()]).output();
+        assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), "x y\nx y\n");
+    }
+}

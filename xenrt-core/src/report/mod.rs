@@ -1,0 +1,1 @@
+//! Events into what people and other programs read.

@@ -1,0 +1,158 @@
+//! What a sequence file says, in types.
+
+use std::collections::BTreeMap;
+
+use crate::model::Memory;
+
+/// Where in a file something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Place {
+    /// The offset of the first byte, from 0.
+    pub offset: usize,
+    /// How many bytes it covers.
+    pub length: usize,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+}
+
+/// A whole sequence file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequence {
+    /// The file, as it was named by whoever read it.
+    pub file: String,
+    /// `<variables>`: values by name; nested elements have names with `/` between the parts.
+    pub variables: BTreeMap<String, String>,
+    /// `<prepare>`: what is built before the first test.
+    pub prepare: Prepare,
+    /// `<testsequence>`: the tests. A sequence without one only prepares.
+    pub tests: Option<Block>,
+}
+
+/// What is built before the first test.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prepare {
+    /// The hosts, in the order of the file.
+    pub hosts: Vec<HostStep>,
+}
+
+/// One `<host>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostStep {
+    /// `id`: its number among the machines of the run, `0` unless given.
+    pub id: u32,
+    /// `alias`: the name by which tests know it besides `RESOURCE_HOST_<id>`.
+    pub alias: Option<String>,
+    /// Its `<vm>` children.
+    pub guests: Vec<GuestStep>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl HostStep {
+    /// The name by which tests know it always: `RESOURCE_HOST_<id>`, as in the original.
+    pub fn name(&self) -> String {
+        format!("RESOURCE_HOST_{}", self.id)
+    }
+}
+
+/// One `<vm>`: a guest that is there, running and reachable, when the tests begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestStep {
+    /// `name`: the name of the guest and by which tests know it.
+    pub name: String,
+    /// `<distro>`: the image; `generic-linux` unless given.
+    pub distro: String,
+    /// `<vcpus>`.
+    pub vcpus: Option<u32>,
+    /// `<memory>`, in MiB in the file.
+    pub memory: Option<Memory>,
+    /// `<network>`: its VIFs; one on the host's guest network unless given.
+    pub vifs: Vec<VifStep>,
+    /// `<disk>`: sizes of its extra disks, in GB in the file.
+    pub disks: Vec<Memory>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// One `<network>` of a `<vm>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VifStep {
+    /// `device`: its number.
+    pub device: u32,
+    /// `bridge`: the network; the host's guest network unless given.
+    pub network: Option<String>,
+}
+
+/// One step of a test sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// Steps in order or side by side.
+    Block(Block),
+    /// A test.
+    Test(TestStep),
+}
+
+/// How the steps of a block run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockKind {
+    /// One after the other.
+    Serial,
+    /// Side by side, at most so many at once; all at once where no number is given.
+    Parallel {
+        /// `workers`.
+        workers: Option<usize>,
+    },
+}
+
+/// `<testsequence>`, `<serial>` or `<parallel>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// How its steps run.
+    pub kind: BlockKind,
+    /// `group` of its tests, where they do not give their own; blocks inherit it.
+    pub group: Option<String>,
+    /// Whether what blocks this block also blocks the steps after it.
+    pub blocker: bool,
+    /// The steps.
+    pub steps: Vec<Node>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// One `<testcase>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestStep {
+    /// `id`: an id or a legacy id of the registry.
+    pub id: String,
+    /// Where the id stands, for a diagnostic when it is not known.
+    pub id_place: Place,
+    /// `name`: what it is called in reports; the id's last part unless given.
+    pub name: Option<String>,
+    /// `group`.
+    pub group: Option<String>,
+    /// `host`: the host that [`default_host`](crate::testcase::TestContext::default_host) gives.
+    pub host: Option<String>,
+    /// `guest`: the guest that the test is to use.
+    pub guest: Option<String>,
+    /// `tc`: its number in a test management system.
+    pub tc: Option<String>,
+    /// `blocker`: whether the steps after it are blocked when it does not pass.
+    pub blocker: bool,
+    /// Its `<arg>` children.
+    pub arguments: Vec<Argument>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// One `<arg>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Argument {
+    /// The name before the `=`; `None` for a positional argument.
+    pub name: Option<String>,
+    /// The value.
+    pub value: String,
+    /// Where it stands.
+    pub place: Place,
+}

@@ -1,0 +1,244 @@
+//! What happens in a run.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::remote::CommandRecord;
+use crate::seconds::Seconds;
+use crate::testcase::{Marks, Outcome, OutcomeKind, Phase};
+
+/// The identity of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub Uuid);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The number of a test in its plan, from 0 in the order of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TestIndex(pub u32);
+
+/// One thing that happened, as the journal keeps it: a line of JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number in the run, from 0 without gaps.
+    pub number: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The test that it belongs to; `None` for the run itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<TestIndex>,
+    /// What.
+    pub what: EventKind,
+}
+
+/// How loud a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// For whoever looks for it.
+    Info,
+    /// For everybody.
+    Warning,
+}
+
+/// A test of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTest {
+    /// The id in the registry.
+    pub id: String,
+    /// The name in reports, unique in the run: a second one of the same name gets `(1)`.
+    pub name: String,
+    /// The group in reports.
+    pub group: String,
+    /// The number in a test management system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tc: Option<String>,
+    /// The line of the sequence file.
+    pub line: u32,
+    /// Its arguments as `name=value`, or the value alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
+}
+
+/// How many tests ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is documented on Outcome")]
+pub struct Summary {
+    pub passed: u32,
+    pub failed: u32,
+    pub errored: u32,
+    pub skipped: u32,
+    pub blocked: u32,
+    /// Of the passed ones, those that passed on a retry.
+    pub flaky: u32,
+    /// Tests that left something behind.
+    pub leaked: u32,
+}
+
+impl Summary {
+    /// Counts one test.
+    pub fn count(&mut self, outcome: &Outcome, marks: &Marks) {
+        *match outcome.kind() {
+            OutcomeKind::Passed => &mut self.passed,
+            OutcomeKind::Failed => &mut self.failed,
+            OutcomeKind::Errored => &mut self.errored,
+            OutcomeKind::Skipped => &mut self.skipped,
+            OutcomeKind::Blocked => &mut self.blocked,
+        } += 1;
+        self.flaky += u32::from(marks.flaky);
+        self.leaked += u32::from(!marks.leaked.is_empty());
+    }
+
+    /// All tests.
+    pub fn total(&self) -> u32 {
+        self.passed + self.failed + self.errored + self.skipped + self.blocked
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The run began. Always the first event.
+    RunStarted {
+        /// Its identity.
+        run: RunId,
+        /// The version of this library.
+        version: String,
+        /// The sequence file.
+        sequence: String,
+        /// What gives it hosts.
+        lab: String,
+        /// Its tests, by number.
+        tests: Vec<PlannedTest>,
+    },
+    /// A step of the preparation began: `hosts`, `guest tiny`.
+    PrepareStarted {
+        /// Which.
+        step: String,
+    },
+    /// Something to tell about a step of the preparation that goes on.
+    PrepareProgress {
+        /// Which step.
+        step: String,
+        /// What is being done.
+        message: String,
+        /// How much is done, from 0 to 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fraction: Option<f32>,
+    },
+    /// A step of the preparation ended.
+    PrepareFinished {
+        /// Which.
+        step: String,
+        /// How long it took.
+        seconds: Seconds,
+        /// Why it failed, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// A test began (an attempt at it, from 1).
+    TestStarted {
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// A test entered another part of its life.
+    PhaseStarted {
+        /// Which.
+        phase: Phase,
+    },
+    /// A test says what it does now.
+    Step {
+        /// What.
+        text: String,
+    },
+    /// A message of a test or of the harness.
+    Log {
+        /// How loud.
+        level: Level,
+        /// The message.
+        text: String,
+    },
+    /// A command was run for a test or for the preparation.
+    Command(CommandRecord),
+    /// A test measured something.
+    Value {
+        /// What: `throughput`.
+        name: String,
+        /// How much.
+        value: f64,
+        /// In what: `Mbit/s`.
+        unit: String,
+    },
+    /// A file of evidence was written.
+    Evidence {
+        /// Where, relative to the folder of the run.
+        file: String,
+    },
+    /// Something that was created was undone.
+    Undone {
+        /// What: `delete guest "tiny"`.
+        undo: String,
+        /// Why it could not be, if it could not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// A test ended.
+    TestFinished {
+        /// How.
+        outcome: Outcome,
+        /// What else is to be said.
+        #[serde(default)]
+        marks: Marks,
+        /// How long it took, all phases together.
+        seconds: Seconds,
+    },
+    /// The run is to end early.
+    Cancelled {
+        /// Why: `Ctrl-C`, `the run's time is over`.
+        reason: String,
+    },
+    /// The environment is left running.
+    Kept {
+        /// How to get in and how to end it.
+        how: String,
+    },
+    /// The run ended. Always the last event.
+    RunFinished {
+        /// How many tests ended how.
+        summary: Summary,
+        /// The exit code that stands for the run.
+        exit_code: u8,
+        /// How long it took.
+        seconds: Seconds,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_and_survives_it() {
+        let event = Event {
+            number: 7,
+            at: "2026-01-02T03:04:05Z".parse().unwrap(),
+            test: Some(TestIndex(3)),
+            what: EventKind::Value { name: "speed".into(), value: 1.5, unit: "Mbit/s".into() },
+        };
+        let line = serde_json::to_string(&event).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+        insta::assert_snapshot!(line);
+    }
+}

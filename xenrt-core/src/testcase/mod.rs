@@ -1,0 +1,19 @@
+//! What a test author sees.
+//!
+//! A test is a type with a [`TestCase`] implementation and a `#[testcase]` attribute, which puts a
+//! [`TestDescriptor`] into the registry of the program. [`TestCase::prepare`] builds what the test
+//! starts from and returns the test; [`TestCase::run`] is the test. Both get a [`TestContext`].
+
+mod args;
+mod case;
+mod context;
+mod descriptor;
+mod error;
+mod outcome;
+
+pub use args::ArgError;
+pub use case::{ErasedTestCase, TestCase, erase};
+pub use context::TestContext;
+pub use descriptor::{Requirements, TestDescriptor};
+pub use error::{TestError, TestResult};
+pub use outcome::{Marks, Outcome, OutcomeKind, Phase};
