@@ -76,7 +76,11 @@ ramfs_pack "$root" "$tiny" "$OUT/tiny.initrd"
 # --- dom0 itself
 common_setup "$root" dom0_ed25519
 echo xenhost1 > "$root/etc/hostname"
-printf '127.0.0.1 localhost\n127.0.1.1 xenhost1\n' > "$root/etc/hosts"
+echo 1 > "$root/etc/xenrt-host"
+{
+    echo '127.0.0.1 localhost'
+    for number in 1 2 3 4 5 6 7 8; do echo "192.168.99.$number xenhost$number"; done
+} > "$root/etc/hosts"
 cp "$ASSETS/keys/id_ed25519" "$root/root/.ssh/id_ed25519"
 chmod 600 "$root/root/.ssh/id_ed25519"
 install_asset 644 dom0/ssh_config "$root/root/.ssh/config"

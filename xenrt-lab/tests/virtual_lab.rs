@@ -27,9 +27,7 @@ async fn open() -> VirtualLab {
 }
 
 fn options() -> LabOptions {
-    let mut options = LabOptions::default();
-    options.progress = Progress::new(|event| eprintln!("{event}"));
-    options
+    LabOptions { progress: Progress::new(|event| eprintln!("{event}")), ..LabOptions::default() }
 }
 
 fn image(name: &str) -> &'static GuestImage {
@@ -66,7 +64,7 @@ maxvcpus = 2
 {disk}
 vif = [ 'bridge=xenbr0' ]
 CFG
-xl -q create /etc/xen/{name}.cfg
+xl create /etc/xen/{name}.cfg > /dev/null
 tries=0
 until grep -q 'xenrt-guest {name} up' /var/log/xen/console/guest-{name}.log; do
     tries=$((tries + 1))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::run::RunDirectory;
-use super::ssh::{SshAccess, succeeded};
+use super::ssh::SshAccess;
 use crate::error::Result;
 use crate::machine::Machine;
 use crate::progress::{Progress, Task};
@@ -89,7 +89,9 @@ impl VirtualHost {
     /// The command fails, or takes longer than `within`.
     pub async fn run(&self, command: &str, within: Duration) -> Result<String> {
         let finished = self.ssh.run(&self.tools, command, within).await?;
-        succeeded(&format!("{command:?} in {}", self.name()), finished)
+        // A script is known by its first line.
+        let first: String = command.lines().next().unwrap_or_default().chars().take(100).collect();
+        finished.output(&format!("`{first}` in {}", self.name()))
     }
 
     /// Pulls the power. What dom0 had not written to its disk is lost; the console log, the cables and

@@ -60,7 +60,7 @@ on_poweroff = "destroy"
 on_reboot = "restart"
 on_crash = "destroy"
 CFG
-xl -q create /etc/xen/live.cfg
+xl create /etc/xen/live.cfg > /dev/null
 tries=0
 until ssh -o ConnectTimeout=5 root@{LIVE_GUEST_ADDRESS} true 2>/dev/null; do
     tries=$((tries + 1))

@@ -130,7 +130,8 @@ impl Snapshots<'_> {
             .output("copying a snapshot's memory")?;
         let host = self.start(work.path(), Some(base)).await?;
         host.settle().await?;
-        host.run(&preparation.script, preparation.within).await?;
+        let prepared = host.ssh().run(self.tools, &preparation.script, preparation.within).await?;
+        prepared.output(&format!("the preparation `{}`", preparation.name))?;
         task.finish();
         self.freeze(host, work, &backing, key).await
     }

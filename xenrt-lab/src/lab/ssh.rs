@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use crate::error::{LabError, Result};
+use crate::error::Result;
 use crate::tools::Tools;
 use crate::wait::{Finished, run};
 
@@ -88,9 +88,4 @@ impl SshAccess {
             Err(_) => Err(format!("port {}: no greeting yet", self.port)),
         }
     }
-}
-
-/// The output of a command in dom0, or what it complained about.
-pub(crate) fn succeeded(what: &str, finished: Finished) -> Result<String, LabError> {
-    finished.output(what)
 }

@@ -143,6 +143,17 @@ impl MachineConfig {
             add("netdev", backend);
             add("device", format!("virtio-net-pci,netdev=net{index},mac={},romfile=", nic.mac));
         }
+        if self.nics.iter().any(|nic| nic.network == Network::Hub) {
+            // A hub with one port takes no packet: the card's queue stalls, for good, even when a cable
+            // is plugged in later. So there is always a second port, to a socket that nobody has.
+            add(
+                "netdev",
+                "dgram,id=sink,local.type=unix,local.path=sink,\
+                 remote.type=unix,remote.path=nobody"
+                    .into(),
+            );
+            add("netdev", "hubport,id=sink-port,hubid=0,netdev=sink".into());
+        }
         let boot = &self.boot;
         add("kernel", boot.hypervisor.display().to_string());
         add("append", boot.hypervisor_arguments.clone());
@@ -221,6 +232,8 @@ mod tests {
         -device virtio-net-pci,netdev=net0,mac=52:54:00:00:00:01,romfile=
         -netdev hubport,id=net1,hubid=0
         -device virtio-net-pci,netdev=net1,mac=52:54:00:00:01:01,romfile=
+        -netdev dgram,id=sink,local.type=unix,local.path=sink,remote.type=unix,remote.path=nobody
+        -netdev hubport,id=sink-port,hubid=0,netdev=sink
         -kernel /i/xen
         -append console=com1
         -initrd /i/vmlinux console=hvc0 a=b,,c,/i/initrd
