@@ -142,7 +142,7 @@ impl Spawner {
         let (reply, answer) = oneshot::channel();
         self.0.send((command, reply)).map_err(|_| gone())?;
         let child = answer.await.map_err(|_| gone())?.map_err(failed)?;
-        Ok(Guarded { child, detached: false })
+        Ok(Guarded { child, detached: false, _parent: self.clone() })
     }
 }
 
@@ -160,6 +160,8 @@ pub(crate) enum Fate {
 pub(crate) struct Guarded {
     child: Child,
     detached: bool,
+    /// The thread that started the child must not end before it.
+    _parent: Spawner,
 }
 
 impl Guarded {
@@ -225,7 +227,10 @@ mod tests {
             .await
             .unwrap();
         let id = ProcessId::of(child.pid()).unwrap();
-        // setpriv replaces itself by the program, so the number stays.
+        // setpriv replaces itself by the program, so the number stays; and the child keeps the thread
+        // alive whose end would kill it.
+        drop(spawner);
+        std::thread::sleep(Duration::from_millis(100));
         assert!(id.is_alive());
         drop(child);
         assert!(!id.is_alive());

@@ -24,6 +24,9 @@ const WANTED: &[(&str, &str)] = &[
     ("apt-cache", "apt"),
 ];
 
+/// What mmdebstrap needs besides, where it has no root: name spaces with more than one user.
+const WANTED_WITHOUT_ROOT: &[(&str, &str)] = &[("newuidmap", "uidmap")];
+
 /// Where the lab's programs are.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools {
@@ -48,8 +51,13 @@ impl Tools {
         let path = env::var_os("PATH").unwrap_or_default();
         let directories: Vec<PathBuf> =
             env::split_paths(&path).chain(MORE_DIRECTORIES.iter().map(PathBuf::from)).collect();
-        let missing: Vec<_> =
-            WANTED.iter().filter(|(program, _)| find(program, &directories).is_none()).collect();
+        let root = nix::unistd::Uid::effective().is_root();
+        let more = if root { &[] } else { WANTED_WITHOUT_ROOT };
+        let missing: Vec<_> = WANTED
+            .iter()
+            .chain(more)
+            .filter(|(program, _)| find(program, &directories).is_none())
+            .collect();
         if !missing.is_empty() {
             let mut packages: Vec<String> =
                 missing.iter().map(|(_, package)| (*package).to_owned()).collect();

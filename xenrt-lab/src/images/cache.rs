@@ -142,18 +142,21 @@ impl<'a> ImageStore<'a> {
     }
 }
 
-/// Removes the directories in `parent` that are older than `unused_for`, except those named in `keep`.
-/// Returns how many went.
-pub(crate) fn prune(parent: &Path, keep: &[&str], unused_for: Duration) -> Result<usize> {
+/// Removes the entries of the cache in `parent` that were made longer than `older_than` ago, except
+/// those named in `keep`. What is not finished yet stays. Returns how many went.
+pub(crate) fn prune(parent: &Path, keep: &[&str], older_than: Duration) -> Result<usize> {
     let mut removed = 0;
     let Ok(entries) = fs::read_dir(parent) else { return Ok(0) };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let kept = keep.iter().any(|keep| name.to_string_lossy() == *keep);
+        let name = name.to_string_lossy();
+        // Somebody may be working on a directory that is not named by a key.
+        let finished = name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let kept = keep.contains(&name.as_ref());
         let age = entry.metadata().ok().filter(fs::Metadata::is_dir).and_then(|directory| {
             SystemTime::now().duration_since(directory.modified().ok()?).ok()
         });
-        if !kept && age.is_some_and(|age| age >= unused_for) {
+        if finished && !kept && age.is_some_and(|age| age >= older_than) {
             fs::remove_dir_all(entry.path()).io("remove", entry.path())?;
             removed += 1;
         }
@@ -168,12 +171,13 @@ mod tests {
     #[test]
     fn pruning_keeps_what_is_named() {
         let cache = tempfile::tempdir().unwrap();
-        for name in ["old", "current"] {
+        for name in ["0dd", "cab", "making-x"] {
             fs::create_dir(cache.path().join(name)).unwrap();
         }
         fs::write(cache.path().join("lock"), "").unwrap();
-        assert_eq!(prune(cache.path(), &["current"], Duration::ZERO).unwrap(), 1);
-        assert!(cache.path().join("current").exists());
+        assert_eq!(prune(cache.path(), &["cab"], Duration::ZERO).unwrap(), 1);
+        assert!(cache.path().join("cab").exists());
+        assert!(cache.path().join("making-x").exists());
         assert!(cache.path().join("lock").exists());
         assert_eq!(prune(cache.path(), &[], Duration::from_secs(3600)).unwrap(), 0);
         assert_eq!(prune(&cache.path().join("none"), &[], Duration::ZERO).unwrap(), 0);
