@@ -20,5 +20,5 @@ pub use observed::{CommandRecord, ObservedShell, Observer};
 pub use output::{ExitStatus, Output, shorten_middle};
 pub use process::{Process, ProcessLine};
 pub use shell::{Shell, ShellExt};
-pub use target::{Gateway, SshTarget};
+pub use target::{Gateway, HostKeyPolicy, SshHop, SshTarget};
 pub use wait::{Wait, wait_until};
