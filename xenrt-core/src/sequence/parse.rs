@@ -104,10 +104,11 @@ fn sequence(
     let children = reader.enter(&root, vocabulary::root());
     let named = |name: &'static str| children.iter().filter(move |(_, word)| word.name == name);
 
+    let mut defined = Vec::new();
     for (element, _) in named("variables") {
-        define_variables(&mut reader, element);
+        defined.append(&mut define_variables(&mut reader, element));
     }
-    settle_variables(&mut reader, &root);
+    settle_variables(&mut reader, &defined);
 
     let mut prepares = named("prepare").map(|(element, _)| *element);
     let prepare = prepares.next().map(|first| {
@@ -148,64 +149,62 @@ fn sequence(
     })
 }
 
-/// The definitions of one `<variables>`, as they stand.
-fn define_variables<'e>(reader: &mut Reader<'_>, variables: &'e Element<'_>) {
-    let mut open: Vec<(String, &'e Element<'_>)> = Vec::new();
-    let mut next: Vec<_> = variables.elements().map(|child| (String::new(), child)).collect();
-    next.reverse();
-    open.append(&mut next);
+/// The definitions of one `<variables>`, as they stand, in the order of the file.
+fn define_variables<'e, 't>(
+    reader: &mut Reader<'_>,
+    variables: &'e Element<'t>,
+) -> Vec<(String, &'e Element<'t>)> {
     for text in variables.texts() {
         let problem =
             reader.problem(DiagnosticKind::UnexpectedText, &text.at, "text in <variables>");
         reader.push(problem.help("expected <NAME>value</NAME>"));
     }
-    while let Some((path, element)) = open.pop() {
-        let name = if path.is_empty() {
-            element.name.to_owned()
-        } else {
-            format!("{path}/{}", element.name)
-        };
-        if let Some(attribute) = element.attributes.first() {
-            let message = format!("the variable <{name}> has an attribute");
-            let problem =
-                reader.problem(DiagnosticKind::UnknownAttribute, &attribute.name_at, message);
-            reader.push(problem.help("expected <NAME>value</NAME>"));
+    let mut defined = Vec::new();
+    for child in variables.elements() {
+        define(reader, child, child.name.to_owned(), &mut defined);
+    }
+    defined
+}
+
+fn define<'e, 't>(
+    reader: &mut Reader<'_>,
+    element: &'e Element<'t>,
+    name: String,
+    defined: &mut Vec<(String, &'e Element<'t>)>,
+) {
+    if let Some(attribute) = element.attributes.first() {
+        let message = format!("the variable <{name}> has an attribute");
+        let problem = reader.problem(DiagnosticKind::UnknownAttribute, &attribute.name_at, message);
+        reader.push(problem.help("expected <NAME>value</NAME>"));
+    }
+    let mut texts = element.texts();
+    if let Some(first) = texts.next() {
+        if let Some(second) = texts.next() {
+            let message = format!("the variable <{name}> has more than one text");
+            let problem = reader.problem(DiagnosticKind::Duplicate, &second.at, message);
+            reader.push(problem.help("give it one").see(&first.at, "the first is"));
         }
-        let mut texts = element.texts();
-        if let Some(first) = texts.next() {
-            if let Some(second) = texts.next() {
-                let message = format!("the variable <{name}> has more than one text");
-                let problem = reader.problem(DiagnosticKind::Duplicate, &second.at, message);
-                let problem = problem.help("give it one").see(&first.at, "the first is");
-                reader.push(problem);
-            }
-            let repeated = !reader.variables.define(name.clone(), first.text.into_owned());
-            if repeated {
-                let message = format!("the variable <{name}> is defined again");
-                let problem = reader.problem(DiagnosticKind::Duplicate, &element.at, message);
-                reader.push(problem.warning().help("this definition counts; remove the other"));
-            }
+        if !reader.variables.define(name.clone(), first.text.into_owned()) {
+            let message = format!("the variable <{name}> is defined again");
+            let problem = reader.problem(DiagnosticKind::Duplicate, &element.at, message);
+            reader.push(problem.warning().help("this definition counts; remove the other"));
         }
-        let mut next: Vec<_> = element.elements().map(|child| (name.clone(), child)).collect();
-        next.reverse();
-        open.append(&mut next);
+        defined.push((name.clone(), element));
+    }
+    for child in element.elements() {
+        define(reader, child, format!("{name}/{}", child.name), defined);
     }
 }
 
 /// Tells the problems of variables where they are defined, once, and not at each use.
-fn settle_variables(reader: &mut Reader<'_>, root: &Element<'_>) {
-    for variables in root.elements().filter(|child| child.name == "variables") {
-        let mut open: Vec<(String, &Element<'_>)> =
-            variables.elements().map(|child| (child.name.to_owned(), child)).collect();
-        while let Some((name, element)) = open.pop() {
-            open.extend(element.elements().map(|child| (format!("{name}/{}", child.name), child)));
-            if reader.variables.is_given(&name) {
-                continue;
-            }
-            for text in element.texts() {
-                if !reader.expand(&text).settled {
-                    reader.variables.mark_broken(&name);
-                }
+fn settle_variables(reader: &mut Reader<'_>, defined: &[(String, &Element<'_>)]) {
+    for (name, element) in defined {
+        if reader.variables.is_given(name) {
+            continue;
+        }
+        for text in element.texts() {
+            if !reader.expand(&text).settled {
+                reader.variables.mark_broken(name);
             }
         }
     }

@@ -161,7 +161,11 @@ impl Variables {
                 continue;
             };
             out.push_str(&raw[done..whole.start()]);
-            self.append(inner.as_str(), out, way, steps)?;
+            self.append(inner.as_str(), out, way, steps).map_err(|problem| match problem {
+                // Whoever looks at this variable itself says so.
+                Unsettled::Undefined(_) => Unsettled::ToldElsewhere,
+                other => other,
+            })?;
             done = whole.end();
         }
         out.push_str(&raw[done..]);
