@@ -5,8 +5,10 @@
 //! diagnostic with file, line, column and a caret, and all problems of a file are told at once.
 
 mod model;
+mod values;
 
 pub use model::{
     Argument, Block, BlockKind, GuestStep, HostStep, Node, Place, Prepare, Sequence, TestStep,
     VifStep,
 };
+pub(crate) use values::parse_bool;

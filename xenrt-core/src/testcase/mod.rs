@@ -10,10 +10,12 @@ mod context;
 mod descriptor;
 mod error;
 mod outcome;
+mod registry;
 
-pub use args::ArgError;
+pub use args::{ArgError, Args, FromArg};
 pub use case::{ErasedTestCase, TestCase, erase};
 pub use context::TestContext;
 pub use descriptor::{Requirements, TestDescriptor};
 pub use error::{TestError, TestResult};
 pub use outcome::{Marks, Outcome, OutcomeKind, Phase};
+pub use registry::{DuplicateId, Registry, RegistryError};
