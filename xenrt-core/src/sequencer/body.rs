@@ -37,9 +37,6 @@ pub(super) struct BodyEnd {
     pub(super) case: Option<Box<dyn ErasedTestCase>>,
 }
 
-/// After its deadline or a cancellation, a test has this long to come to its next `await`.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
-
 /// Runs `prepare` and `run` of a test, and its clean-up too where nothing is to be done between.
 pub(super) async fn body(cx: TestContext, descriptor: TestDescriptor) -> BodyEnd {
     let cancel = cx.shared().cancel.clone();
@@ -178,17 +175,21 @@ impl<T: Send + 'static> Task<T> {
         Self(tokio::spawn(work))
     }
 
-    /// Waits for its end. When `overdue` comes first, the task has [`GRACE`] to end and is given
-    /// up then. So is one that panics: its work catches the panics of the author's code itself,
+    /// Waits for its end. When `overdue` comes first, the task has `grace` to end and is given up
+    /// then. So is one that panics: its work catches the panics of the author's code itself,
     /// but not those of their destructors.
     ///
     /// # Errors
     /// Why it was given up.
-    pub(super) async fn end(&mut self, overdue: impl Future<Output = ()>) -> Result<T, Trouble> {
+    pub(super) async fn end(
+        &mut self,
+        overdue: impl Future<Output = ()>,
+        grace: Duration,
+    ) -> Result<T, Trouble> {
         let started = Instant::now();
         let late = async {
             overdue.await;
-            tokio::time::sleep(GRACE).await;
+            tokio::time::sleep(grace).await;
         };
         tokio::select! {
             biased;

@@ -29,7 +29,7 @@ pub(super) async fn live(shared: &Arc<RunShared>, index: TestIndex) -> Outcome {
             () = tokio::time::sleep_until(cx.deadline()) => {}
         }
     };
-    let (mut outcome, case) = match task.end(overdue).await {
+    let (mut outcome, case) = match task.end(overdue, shared.grace).await {
         Ok(end) => (end.outcome, end.case),
         Err(trouble) => (trouble.outcome(cx.phase()), None),
     };
@@ -81,7 +81,7 @@ async fn clean_up(
         let cx = cx.clone();
         async move { cleanup(&cx, &mut case).await }
     });
-    let trouble = match task.end(tokio::time::sleep(reserve)).await {
+    let trouble = match task.end(tokio::time::sleep(reserve), cx.shared().grace).await {
         Ok(Ok(())) => return outcome,
         Ok(Err(trouble)) | Err(trouble) => trouble,
     };

@@ -38,6 +38,9 @@ pub struct RunOptions {
     /// How long evidence, checks and clean-up of a test may take *each*, after and besides its
     /// timeout. Each undo has its own deadline, [`Undo::DEADLINE`](crate::model::Undo::DEADLINE).
     pub cleanup_reserve: Duration,
+    /// After its time is over or the run is cancelled, a test is interrupted at its next `await`;
+    /// one that does not come to it for this long is given up. 10 s unless set.
+    pub grace: Duration,
     /// Which tests of the plan are run.
     pub selection: Selection,
     /// Prints the plan and touches nothing.
@@ -60,6 +63,7 @@ impl RunOptions {
             provider: None,
             test_timeout: Duration::from_secs(3600),
             cleanup_reserve: Duration::from_secs(300),
+            grace: Duration::from_secs(10),
             selection: Selection::default(),
             dry_run: false,
             keep: Keep::Never,

@@ -201,6 +201,7 @@ impl Runner {
                 cancel: self.cancel.clone(),
                 test_timeout: self.options.test_timeout,
                 cleanup_reserve: self.options.cleanup_reserve,
+                grace: self.options.grace,
             }));
             walk.walk(root, failure).await;
             went_wrong |= walk.went_wrong();

@@ -36,6 +36,7 @@ pub(crate) struct RunShared {
     pub(crate) cancel: CancelHandle,
     pub(crate) test_timeout: Duration,
     pub(crate) cleanup_reserve: Duration,
+    pub(crate) grace: Duration,
 }
 
 struct Inner {
