@@ -6,6 +6,13 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Seconds(pub Duration);
 
+/// A duration as a journal keeps it: what is finer than a microsecond is left off, so that an event
+/// is the same before it was written and after it was read.
+pub(crate) fn micros(duration: Duration) -> Seconds {
+    let finer = u64::from(duration.subsec_nanos() % 1000);
+    Seconds(duration.saturating_sub(Duration::from_nanos(finer)))
+}
+
 impl From<Duration> for Seconds {
     fn from(duration: Duration) -> Self {
         Self(duration)

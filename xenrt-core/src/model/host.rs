@@ -147,6 +147,7 @@ pub trait Host: Send + Sync + std::fmt::Debug {
         spec.validate()?;
         let guest = self.define_guest(spec).await?;
         let doomed = Arc::clone(&guest);
+        self.scope().note_guest(Arc::clone(&guest));
         self.scope()
             .on_cleanup(Undo::new(format!("delete guest {:?}", spec.name), move || async move {
                 doomed.ensure_deleted().await

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use super::Guest;
 use crate::Result;
 use crate::remote::Observer;
 
@@ -53,16 +54,24 @@ impl fmt::Debug for Undo {
 /// What is created through a handle registers its undo here, and commands that are run through it
 /// are told to the scope's observer. Handles are moved into a scope with
 /// [`Host::in_scope`](super::Host::in_scope). Clones share one list.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Scope {
     undos: Arc<Mutex<Vec<Undo>>>,
+    guests: Arc<Mutex<Vec<Arc<dyn Guest>>>>,
     observer: Option<Arc<dyn Observer>>,
+}
+
+/// Without its guests: they show their host, and that its scope.
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("undos", &self.len()).finish_non_exhaustive()
+    }
 }
 
 impl Scope {
     /// A scope whose commands are told to `observer`.
     pub fn observed_by(observer: Arc<dyn Observer>) -> Self {
-        Self { undos: Arc::default(), observer: Some(observer) }
+        Self { observer: Some(observer), ..Self::default() }
     }
 
     /// Who is told about commands, if anybody.
@@ -78,6 +87,23 @@ impl Scope {
     /// Takes the undo that is to run next, the one that was registered last.
     pub fn take_last(&self) -> Option<Undo> {
         self.undos.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Notes a guest that was created here. After a test, the guests that it created are checked
+    /// and give evidence.
+    pub fn note_guest(&self, guest: Arc<dyn Guest>) {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner).push(guest);
+    }
+
+    /// The guests that were created here, those that are gone included.
+    pub fn guests(&self) -> Vec<Arc<dyn Guest>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets go of the guests that were created here; their handles hold the host, and that this
+    /// scope.
+    pub fn forget_guests(&self) {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// How many undos are registered.

@@ -69,6 +69,17 @@ pub struct PlannedTest {
     pub arguments: Vec<String>,
 }
 
+impl PlannedTest {
+    /// What it is called where people read: its id where its group and name say no more than
+    /// that, else `group/name`.
+    pub fn label(&self) -> String {
+        match self.id.rsplit_once('.') {
+            Some((group, name)) if group == self.group && name == self.name => self.id.clone(),
+            _ => format!("{}/{}", self.group, self.name),
+        }
+    }
+}
+
 /// How many tests ended how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is documented on Outcome")]

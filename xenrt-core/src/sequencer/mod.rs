@@ -5,6 +5,30 @@
 //! programs see of a run - console, journal, JUnit - is a [`Reporter`](crate::report::Reporter) of
 //! that stream.
 
+mod body;
+mod cancel;
+mod dispatch;
 mod event;
+mod exit_code;
+mod finish;
+mod life;
+mod options;
+mod panics;
+mod plan;
+mod prepare;
+mod resources;
+mod run;
+mod selection;
+mod walk;
 
+pub use cancel::{CancelHandle, CancelReason, cancel_on_ctrl_c};
 pub use event::{Event, EventKind, Level, PlannedTest, RunId, Summary, TestIndex};
+pub use exit_code::ExitCode;
+pub use options::{Keep, RunOptions};
+pub use plan::{Plan, PlanError, PlanProblem};
+pub use run::{RunReport, TestResultEntry, run};
+pub use selection::Selection;
+
+pub(crate) use dispatch::Events;
+pub(crate) use plan::PlannedCase;
+pub(crate) use resources::Resources;

@@ -14,6 +14,7 @@ mod registry;
 
 pub use args::{ArgError, Args, FromArg};
 pub use case::{ErasedTestCase, TestCase, erase};
+pub(crate) use context::RunShared;
 pub use context::TestContext;
 pub use descriptor::{Requirements, TestDescriptor};
 pub use error::{TestError, TestResult};

@@ -1,0 +1,269 @@
+//! The dispatcher: whatever happens goes through it and gets its number there.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, oneshot};
+
+use super::exit_code::RunEnd;
+use super::{Event, EventKind, ExitCode, Level, Summary, TestIndex};
+use crate::report::Reporter;
+use crate::seconds::micros;
+use crate::testcase::{Marks, Outcome};
+
+/// Where tests and the sequencer put what happens. Putting never waits for a reporter.
+#[derive(Debug, Clone)]
+pub(crate) struct Events(Arc<Queue>);
+
+#[derive(Debug)]
+struct Queue {
+    state: Mutex<QueueState>,
+    /// Wakes the dispatcher.
+    wake: Condvar,
+    /// How many events wait; see [`Events::room`].
+    waiting: AtomicUsize,
+    /// Wakes those who wait for room.
+    drained: Notify,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    events: Vec<Stamped>,
+    dispatcher_sleeps: bool,
+    end: Option<RunEnd>,
+}
+
+#[derive(Debug)]
+struct Stamped {
+    at: Timestamp,
+    test: Option<TestIndex>,
+    what: EventKind,
+}
+
+/// What the dispatcher knows at the end of a run.
+#[derive(Debug)]
+pub(super) struct Dispatched {
+    pub(super) summary: Summary,
+    pub(super) exit_code: ExitCode,
+    pub(super) results: BTreeMap<TestIndex, (Outcome, Marks)>,
+    pub(super) reporter_failures: Vec<String>,
+}
+
+impl Events {
+    /// With more events than this in the queue no further test is started, so that a slow disk
+    /// costs time and not all memory.
+    const MOST_WAITING: usize = 50_000;
+
+    /// Starts a dispatcher with these reporters, in a thread of its own: a slow disk, a slow
+    /// terminal or a test that blocks its thread keep nobody else waiting.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(
+        reporters: Vec<Box<dyn Reporter>>,
+    ) -> std::io::Result<(Self, oneshot::Receiver<Dispatched>)> {
+        let queue = Arc::new(Queue {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            drained: Notify::new(),
+        });
+        let (sender, receiver) = oneshot::channel();
+        let dispatcher = Dispatcher::new(Arc::clone(&queue), reporters);
+        std::thread::Builder::new().name("xenrt-events".to_owned()).spawn(move || {
+            // The run may have been dropped; then nobody wants the answer.
+            let _ = sender.send(dispatcher.dispatch());
+        })?;
+        Ok((Self(queue), receiver))
+    }
+
+    /// Tells that something happened. After the end of the run - a test that was given up may
+    /// still be at work - it is dropped: the last event of a run is its end.
+    pub(crate) fn send(&self, test: Option<TestIndex>, what: EventKind) {
+        let mut state = self.0.lock();
+        if state.end.is_some() {
+            return;
+        }
+        // Stamped under the lock, so that times do not run back where numbers run on.
+        state.events.push(Stamped { at: Timestamp::now(), test, what });
+        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        if std::mem::take(&mut state.dispatcher_sleeps) {
+            drop(state);
+            self.0.wake.notify_one();
+        }
+    }
+
+    pub(super) fn log(&self, level: Level, text: impl Into<String>) {
+        self.send(None, EventKind::Log { level, text: text.into() });
+    }
+
+    /// Waits until the queue is not too long.
+    pub(super) async fn room(&self) {
+        while self.0.waiting.load(Ordering::Relaxed) > Self::MOST_WAITING {
+            let drained = self.0.drained.notified();
+            if self.0.waiting.load(Ordering::Relaxed) > Self::MOST_WAITING {
+                drained.await;
+            }
+        }
+    }
+
+    /// Ends the run: the dispatcher adds the last event and ends.
+    pub(super) fn end(&self, end: RunEnd) {
+        let mut state = self.0.lock();
+        state.end.get_or_insert(end);
+        state.dispatcher_sleeps = false;
+        drop(state);
+        self.0.wake.notify_one();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Dispatcher {
+    queue: Arc<Queue>,
+    /// `None` where a reporter has failed.
+    reporters: Vec<Option<Box<dyn Reporter>>>,
+    failures: Vec<String>,
+    number: u64,
+    summary: Summary,
+    results: BTreeMap<TestIndex, (Outcome, Marks)>,
+    started: Instant,
+}
+
+/// Longer than this nothing that happened is kept from a reader of the journal.
+const FLUSH_EVERY: Duration = Duration::from_millis(100);
+/// How long the dispatcher lets events gather before it takes them: to be woken for each one would
+/// cost its sender more than all the rest.
+const GATHER: Duration = Duration::from_millis(1);
+/// After so many looks at an empty queue it sleeps until somebody wakes it.
+const LOOKS_BEFORE_SLEEP: u32 = 5;
+
+impl Dispatcher {
+    fn new(queue: Arc<Queue>, reporters: Vec<Box<dyn Reporter>>) -> Self {
+        Self {
+            queue,
+            reporters: reporters.into_iter().map(Some).collect(),
+            failures: Vec::new(),
+            number: 0,
+            summary: Summary::default(),
+            results: BTreeMap::new(),
+            started: Instant::now(),
+        }
+    }
+
+    fn dispatch(mut self) -> Dispatched {
+        let mut taken = Vec::new();
+        let mut flushed = Instant::now();
+        let mut dirty = false;
+        let mut empty_looks = 0;
+        let end = loop {
+            let end = self.take(&mut taken, empty_looks);
+            if taken.is_empty() {
+                empty_looks += 1;
+            } else {
+                empty_looks = 0;
+                let count = taken.len();
+                for Stamped { at, test, what } in taken.drain(..) {
+                    self.event(at, test, what);
+                }
+                self.queue.waiting.fetch_sub(count, Ordering::Relaxed);
+                self.queue.drained.notify_waiters();
+                dirty = true;
+            }
+            if dirty && (empty_looks > 0 || flushed.elapsed() >= FLUSH_EVERY) {
+                self.flush();
+                flushed = Instant::now();
+                dirty = false;
+            }
+            if let Some(end) = end {
+                break end;
+            }
+        };
+        self.finish(end)
+    }
+
+    /// Takes what is in the queue, after a short wait where it is empty. The end is returned with
+    /// the last events.
+    fn take(&self, taken: &mut Vec<Stamped>, empty_looks: u32) -> Option<RunEnd> {
+        let mut state = self.queue.lock();
+        if state.events.is_empty() && state.end.is_none() && empty_looks > 0 {
+            state = if empty_looks < LOOKS_BEFORE_SLEEP {
+                let waited = self.queue.wake.wait_timeout(state, GATHER);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                state.dispatcher_sleeps = true;
+                let waited = self
+                    .queue
+                    .wake
+                    .wait_while(state, |state| state.events.is_empty() && state.end.is_none());
+                waited.unwrap_or_else(PoisonError::into_inner)
+            };
+        }
+        std::mem::swap(&mut state.events, taken);
+        state.end
+    }
+
+    fn event(&mut self, at: Timestamp, test: Option<TestIndex>, what: EventKind) {
+        let event = Event { number: self.number, at, test, what };
+        self.number += 1;
+        self.tell(|reporter| reporter.event(&event));
+        if let (Some(test), EventKind::TestFinished { outcome, marks, .. }) = (test, event.what) {
+            self.summary.count(&outcome, &marks);
+            self.results.insert(test, (outcome, marks));
+        }
+    }
+
+    fn flush(&mut self) {
+        self.tell(|reporter| reporter.flush());
+    }
+
+    /// Tells all reporters; one that fails or panics is left out from then on, and the others and
+    /// whoever reads standard error are told so.
+    fn tell(&mut self, tell: impl Fn(&mut dyn Reporter) -> std::io::Result<()>) {
+        let mut failed = Vec::new();
+        for slot in &mut self.reporters {
+            let Some(reporter) = slot else { continue };
+            let result = catch_unwind(AssertUnwindSafe(|| tell(reporter.as_mut())));
+            let problem = match result {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it panicked".to_owned(),
+            };
+            let name = catch_unwind(AssertUnwindSafe(|| reporter.name()));
+            let name = name.unwrap_or_else(|_| "a reporter".to_owned());
+            failed.push(format!("{name} failed and is left out from here on: {problem}"));
+            *slot = None;
+        }
+        for text in failed {
+            anstream::eprintln!("warning: {text}");
+            self.failures.push(text.clone());
+            let warning = EventKind::Log { level: Level::Warning, text };
+            self.event(Timestamp::now(), None, warning);
+        }
+    }
+
+    fn finish(mut self, end: RunEnd) -> Dispatched {
+        let exit_code = end.exit_code(&self.summary);
+        let what = EventKind::RunFinished {
+            summary: self.summary,
+            exit_code: exit_code.code(),
+            seconds: micros(self.started.elapsed()),
+        };
+        self.event(Timestamp::now(), None, what);
+        self.flush();
+        Dispatched {
+            summary: self.summary,
+            exit_code,
+            results: self.results,
+            reporter_failures: self.failures,
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What is done about a test after its own code: checks, evidence, undo, leaks.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::timeout;
+
+use super::body::Task;
+use super::{EventKind, Events, Level};
+use crate::model::{ExpectedGuest, Guest, Host, HostInventory, PowerState, Undo};
+use crate::testcase::{Outcome, Phase, TestContext};
+use crate::{Blame, Error, ToolstackErrorKind};
+
+/// How long a host may take to list what stands on it.
+const INVENTORY_DEADLINE: Duration = Duration::from_secs(60);
+/// A cancelled run does not wait longer than this for evidence.
+const EVIDENCE_WHEN_CANCELLED: Duration = Duration::from_secs(10);
+
+/// Checks the hosts that the test used and its guests that still exist. All that is found is told
+/// in one outcome.
+pub(super) async fn check(cx: &TestContext) -> Result<(), Outcome> {
+    cx.enter(Phase::Check);
+    cx.show_phase();
+    let reserve = cx.shared().cleanup_reserve;
+    let guests = cx.guests_used().into_iter().map(|guest| async move {
+        match timeout(reserve, guest.check()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) if error.toolstack_kind() == Some(ToolstackErrorKind::NoSuchObject) => {
+                None
+            }
+            Ok(Err(error)) => Some((error.blame(), with_causes(&error))),
+            Err(_) => Some((
+                Blame::Product,
+                format!("the check of guest {:?} did not end within {reserve:?}", guest.name()),
+            )),
+        }
+    });
+    let hosts = cx.hosts_used().into_iter().map(|(_, host)| async move {
+        let reachable = timeout(reserve, host.is_reachable()).await.unwrap_or(false);
+        let message = || format!("host {:?} cannot be reached after the test", host.name());
+        (!reachable).then(|| (Blame::Product, message()))
+    });
+    let (guests, hosts) = tokio::join!(join_all(guests), join_all(hosts));
+    let found: Vec<_> = hosts.into_iter().chain(guests).flatten().collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    let phase = Phase::Check;
+    let message = found.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
+    // One word against the product is enough; without any, whoever kept us from looking is told.
+    Err(match found.iter().find(|(blame, _)| *blame == Blame::Product) {
+        Some(_) => Outcome::Failed { phase, message },
+        None => Outcome::Errored { phase, blame: found[0].0, message },
+    })
+}
+
+/// Collects what explains the outcome: what the hosts and the lab know, the consoles of the
+/// guests, the commands. What cannot be had is said in the log.
+pub(super) async fn collect_evidence(cx: &TestContext, outcome: &Outcome) {
+    cx.enter(Phase::Evidence);
+    cx.show_phase();
+    let folder = match cx.evidence_folder() {
+        Ok(folder) => folder,
+        Err(error) => return cx.warn(format!("no evidence: {}", with_causes(&error))),
+    };
+    let cancelled = matches!(outcome, Outcome::Blocked { .. });
+    let reserve = cx.shared().cleanup_reserve;
+    let most = if cancelled { EVIDENCE_WHEN_CANCELLED.min(reserve) } else { reserve };
+    save(cx, "commands.log", &transcript(cx));
+    let hosts = cx.hosts_used();
+    let from_hosts = hosts.iter().map(|(_, host)| {
+        let folder = folder.join(file_name(host.name()));
+        async move {
+            match timeout(most, host.collect_evidence(&folder)).await {
+                Ok(Ok(files)) => files.iter().for_each(|file| cx.tell_evidence(file)),
+                Ok(Err(error)) => missing(cx, "host", host.name(), &with_causes(&error)),
+                Err(_) => missing(cx, "host", host.name(), &format!("it took over {most:?}")),
+            }
+        }
+    });
+    let from_guests = cx.guests_used().into_iter().map(|guest| async move {
+        let name = guest.name();
+        match timeout(most, guest.console_text()).await {
+            Ok(Ok(text)) => save(cx, &format!("{}-console.txt", file_name(&name)), &text),
+            Ok(Err(Error::Unsupported { .. })) => {}
+            Ok(Err(error)) => missing(cx, "guest", &name, &with_causes(&error)),
+            Err(_) => missing(cx, "guest", &name, &format!("it took over {most:?}")),
+        }
+    });
+    let from_lab = async {
+        let Some(provider) = cx.shared().provider.as_ref().filter(|_| !hosts.is_empty()) else {
+            return;
+        };
+        let folder = folder.join("lab");
+        match timeout(most, provider.collect_evidence(&folder)).await {
+            Ok(Ok(())) => tell_files(cx, &folder),
+            Ok(Err(error)) => missing(cx, "lab", &provider.description(), &with_causes(&error)),
+            Err(_) => {
+                missing(cx, "lab", &provider.description(), &format!("it took over {most:?}"))
+            }
+        }
+    };
+    tokio::join!(join_all(from_hosts), join_all(from_guests), from_lab);
+}
+
+fn missing(cx: &TestContext, kind: &str, name: &str, why: &str) {
+    cx.warn(format!("no evidence of {kind} {name:?}: {why}"));
+}
+
+fn save(cx: &TestContext, name: &str, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    if let Err(error) = cx.save_evidence(name, text) {
+        cx.warn(format!("no evidence {name}: {}", with_causes(&error)));
+    }
+}
+
+fn tell_files(cx: &TestContext, folder: &Path) {
+    // A lab that has nothing to say makes no folder.
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.sort();
+    files.iter().for_each(|file| cx.tell_evidence(file));
+}
+
+/// The last commands of the test, as a person would have seen them.
+fn transcript(cx: &TestContext) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for record in cx.commands() {
+        let seconds = record.seconds.0.as_secs_f64();
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "[{}] $ {}", record.target, record.command);
+        for output in [&record.stdout, &record.stderr] {
+            if !output.is_empty() {
+                let _ = writeln!(text, "{}", output.trim_end());
+            }
+        }
+        let end = match (&record.status, &record.error) {
+            (Some(status), _) => status.to_string(),
+            (None, Some(error)) => error.clone(),
+            (None, None) => "no status".to_owned(),
+        };
+        let _ = writeln!(text, "[{end}, {seconds:.3} s]\n");
+    }
+    text
+}
+
+/// A name as a part of a path.
+fn file_name(name: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let name: String = name.chars().map(plain).collect();
+    if name.trim_matches('.').is_empty() { "_".to_owned() } else { name }
+}
+
+/// Undoes all that the test created or registered, the last first. What could not be undone is
+/// returned, a line each.
+pub(super) async fn undo_all(cx: &TestContext) -> Vec<String> {
+    cx.enter(Phase::Undo);
+    let mut left = Vec::new();
+    while let Some(undo) = cx.take_undo() {
+        let description = undo.description().to_owned();
+        let error = undone(Task::start(cx, undo.run())).await.err();
+        if let Some(error) = &error {
+            left.push(format!("could not {description}: {error}"));
+        }
+        cx.send(EventKind::Undone { undo: description, error });
+    }
+    cx.forget_guests();
+    left
+}
+
+/// Waits for an undo that runs in a task of its own, at most [`Undo::DEADLINE`].
+pub(super) async fn undone(mut task: Task<Result<(), Error>>) -> Result<(), String> {
+    match timeout(Undo::DEADLINE, task.ended()).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(with_causes(&error)),
+        Ok(Err(panic)) => Err(panic),
+        Err(_) => Err(format!("it did not end within {:?}", Undo::DEADLINE)),
+    }
+}
+
+/// What stands on a host now; `None`, and a word in the log, where it cannot be found out.
+pub(super) async fn inventory(events: &Events, host: &dyn Host) -> Option<HostInventory> {
+    let problem = match timeout(INVENTORY_DEADLINE, host.inventory()).await {
+        Ok(Ok(inventory)) => return Some(inventory),
+        Ok(Err(error)) => with_causes(&error),
+        Err(_) => format!("it did not answer within {INVENTORY_DEADLINE:?}"),
+    };
+    let text = format!("host {:?} cannot be searched for leaks: {problem}", host.name());
+    events.log(Level::Warning, text);
+    None
+}
+
+/// What the test left on its hosts, and guests of the preparation that it left otherwise than it
+/// found them.
+pub(super) async fn find_leaks(cx: &TestContext) -> Vec<String> {
+    let resources = &cx.shared().resources;
+    let mut leaked = Vec::new();
+    for (at, before) in cx.prepared_guests_used() {
+        let guest = &resources.guests[at].guest;
+        leaked.extend(left_otherwise(guest.as_ref(), &before));
+    }
+    for (at, _) in cx.hosts_used() {
+        let run_host = &resources.hosts[at];
+        let Some(turn) = run_host.ledger.leave() else { continue };
+        let Some(after) = inventory(&cx.shared().events, run_host.host.as_ref()).await else {
+            continue;
+        };
+        let Some((added, tests)) = run_host.ledger.compare(&turn, after) else { continue };
+        let own = cx.case().planned.label();
+        let others: Vec<_> = tests.into_iter().filter(|test| *test != own).collect();
+        let doubt = match others.as_slice() {
+            [] => String::new(),
+            others => format!(" (or left by {}, which ran beside it)", others.join(", ")),
+        };
+        let host = run_host.host.name();
+        leaked.extend(added.into_iter().map(|object| format!("{object} on {host}{doubt}")));
+    }
+    leaked
+}
+
+fn left_otherwise(guest: &dyn Guest, before: &ExpectedGuest) -> Vec<String> {
+    let after = guest.expectation().get();
+    let mut differences = Vec::new();
+    let mut compare = |what: &str, before: String, after: String| {
+        if before != after {
+            let name = guest.name();
+            differences.push(format!("guest {name:?} left with {what} {after}, was {before}"));
+        }
+    };
+    let power = |power: PowerState| power.to_string();
+    compare("power state", power(before.power), power(after.power));
+    compare("vCPUs", before.vcpus.to_string(), after.vcpus.to_string());
+    compare("memory", before.memory.to_string(), after.memory.to_string());
+    let disks = |expected: &ExpectedGuest| {
+        let devices: Vec<_> = expected.disks.iter().map(|disk| disk.device.as_str()).collect();
+        format!("[{}]", devices.join(", "))
+    };
+    compare("disks", disks(before), disks(&after));
+    let vifs = |expected: &ExpectedGuest| {
+        let macs: Vec<_> = expected.vifs.iter().map(|vif| vif.mac.to_string()).collect();
+        format!("[{}]", macs.join(", "))
+    };
+    compare("VIFs", vifs(before), vifs(&after));
+    differences
+}
+
+/// An error with its causes, in one line each.
+pub(super) fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        // Some errors say what their cause says; once is enough.
+        let error_text = error.to_string();
+        if !text.contains(&error_text) {
+            text = format!("{text}: {error_text}");
+        }
+        cause = error.source();
+    }
+    text
+}

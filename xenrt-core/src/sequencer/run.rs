@@ -1,0 +1,269 @@
+//! A run from its first event to its last.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::dispatch::{Dispatched, Events};
+use super::exit_code::RunEnd;
+use super::finish::with_causes;
+use super::prepare::{RunObserver, prepare, undo_all};
+use super::walk::Walk;
+use super::{
+    CancelHandle, EventKind, ExitCode, Keep, Level, Plan, PlannedTest, Resources, RunId,
+    RunOptions, Summary,
+};
+use crate::lab::LabProvider;
+use crate::model::Scope;
+use crate::report::{Journal, Reporter};
+use crate::testcase::{Marks, Outcome, RunShared};
+
+/// How long a lab may take to take its hosts back.
+const RELEASE_DEADLINE: Duration = Duration::from_secs(600);
+
+/// What came of a run.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RunReport {
+    /// Its identity.
+    pub run: RunId,
+    /// How many tests ended how.
+    pub summary: Summary,
+    /// What stands for the run.
+    pub exit_code: ExitCode,
+    /// Every test with its outcome, in the order of the plan. A run that was ended at once lacks
+    /// the tests that had not ended.
+    pub results: Vec<TestResultEntry>,
+    /// The journal, where there is one.
+    pub journal: Option<PathBuf>,
+    /// Reporters that failed, each with the reason.
+    pub reporter_failures: Vec<String>,
+}
+
+/// A test of a run with its outcome.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TestResultEntry {
+    /// The test.
+    pub test: PlannedTest,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What else is to be said.
+    pub marks: Marks,
+}
+
+/// Runs a plan to its end, whatever its tests do.
+///
+/// A test that fails, panics, hangs or is cancelled is an outcome, never an error here; so is a
+/// preparation that fails, which blocks all tests. What was created is undone and the lab is
+/// released before this returns, unless the run is cancelled twice.
+///
+/// Must be called on a multi-thread runtime if tests may block their thread: such a test is given
+/// up when its time is over, and its thread with it. On a current-thread runtime it would keep the
+/// whole run.
+pub async fn run(plan: Plan, mut options: RunOptions, cancel: CancelHandle) -> RunReport {
+    let plan = plan.select(&options.selection);
+    let id = RunId(Uuid::new_v4());
+    if options.dry_run {
+        anstream::print!("{plan}");
+        return RunReport {
+            run: id,
+            summary: Summary::default(),
+            exit_code: ExitCode::AllPassed,
+            results: Vec::new(),
+            journal: None,
+            reporter_failures: Vec::new(),
+        };
+    }
+    let (reporters, journal, mut failures) = reporters(&mut options);
+    let (events, dispatched) = match Events::start(reporters) {
+        Ok(started) => started,
+        Err(error) => return no_dispatcher(id, &error),
+    };
+    events.send(
+        None,
+        EventKind::RunStarted {
+            run: id,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            sequence: plan.file.clone(),
+            lab: options
+                .provider
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), |lab| lab.description()),
+            tests: plan.tests().cloned().collect(),
+        },
+    );
+    failures.iter().for_each(|failure| events.log(Level::Warning, failure));
+    let plan_cases = Arc::clone(&plan.cases);
+    let end = Runner { plan, options, cancel, events: events.clone() }.run().await;
+    events.end(end);
+    // The dispatcher catches what its reporters do, so it answers; if it does not, nothing is known.
+    let Ok(Dispatched { summary, exit_code, results, reporter_failures }) = dispatched.await else {
+        return no_dispatcher(id, &std::io::Error::other("the dispatcher panicked"));
+    };
+    failures.extend(reporter_failures);
+    let results = results.into_iter().map(|(index, (outcome, marks))| {
+        let test = plan_cases[index.0 as usize].planned.clone();
+        TestResultEntry { test, outcome, marks }
+    });
+    let results = results.collect();
+    RunReport { run: id, summary, exit_code, results, journal, reporter_failures: failures }
+}
+
+/// The reporters with the journal in front, the journal's path, and what went wrong with it.
+fn reporters(options: &mut RunOptions) -> (Vec<Box<dyn Reporter>>, Option<PathBuf>, Vec<String>) {
+    let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
+    let mut path = None;
+    let mut failures = Vec::new();
+    if options.journal {
+        match Journal::create(options.run_folder.join(Journal::FILE)) {
+            Ok(journal) => {
+                path = Some(journal.path().to_owned());
+                reporters.push(Box::new(journal));
+            }
+            Err(error) => {
+                let failure = format!("{}; the run goes on without it", with_causes(&error));
+                anstream::eprintln!("warning: {failure}");
+                failures.push(failure);
+            }
+        }
+    }
+    reporters.append(&mut options.reporters);
+    (reporters, path, failures)
+}
+
+fn no_dispatcher(run: RunId, error: &std::io::Error) -> RunReport {
+    RunReport {
+        run,
+        summary: Summary::default(),
+        exit_code: ExitCode::Errored,
+        results: Vec::new(),
+        journal: None,
+        reporter_failures: vec![format!("the events of the run cannot be told: {error}")],
+    }
+}
+
+/// The parts of a run after its first event and before its last.
+struct Runner {
+    plan: Plan,
+    options: RunOptions,
+    cancel: CancelHandle,
+    events: Events,
+}
+
+impl Runner {
+    async fn run(self) -> RunEnd {
+        let scope = Scope::observed_by(Arc::new(RunObserver(self.events.clone())));
+        let cancelled_twice = async {
+            self.cancel.cancelled().await;
+            let reason = self.cancel.reason().map(|reason| reason.to_string()).unwrap_or_default();
+            self.events.send(None, EventKind::Cancelled { reason });
+            self.cancel.hard().await;
+        };
+        let end = tokio::select! {
+            biased;
+            end = self.in_order(&scope) => end,
+            () = cancelled_twice => {
+                self.at_once(&scope);
+                RunEnd::default()
+            }
+        };
+        RunEnd {
+            cancelled: self.cancel.is_cancelled(),
+            only_prepares: self.plan.root.is_none(),
+            allow_leaks: self.options.allow_leaks,
+            ..end
+        }
+    }
+
+    async fn in_order(&self, scope: &Scope) -> RunEnd {
+        if self.plan.root.is_some() && self.plan.cases.is_empty() {
+            self.events.log(Level::Warning, "no test is selected");
+            return RunEnd::default();
+        }
+        let provider = self.options.provider.as_ref();
+        let prepared = prepare(&self.plan, provider, scope, &self.events, &self.cancel).await;
+        let (resources, failure) = match prepared {
+            Ok(resources) => (resources, None),
+            Err(error) => (Resources::default(), Some(format!("preparation failed: {error}"))),
+        };
+        let preparation_failed = failure.is_some();
+        let mut went_wrong = preparation_failed;
+        if let Some(root) = &self.plan.root {
+            let walk = Walk::new(Arc::new(RunShared {
+                events: self.events.clone(),
+                cases: Arc::clone(&self.plan.cases),
+                resources,
+                provider: provider.cloned(),
+                run_folder: self.options.run_folder.clone(),
+                cancel: self.cancel.clone(),
+                test_timeout: self.options.test_timeout,
+                cleanup_reserve: self.options.cleanup_reserve,
+                grace: self.options.grace,
+            }));
+            walk.walk(root, failure).await;
+            went_wrong |= walk.went_wrong();
+        }
+        let keep = match self.options.keep {
+            Keep::Never => false,
+            Keep::OnFailure => went_wrong,
+            Keep::Always => true,
+        };
+        // A lab that was never asked for anything has nothing to take back.
+        let provider = provider.filter(|_| !self.plan.prepare.hosts.is_empty());
+        let released = match provider {
+            Some(provider) if keep => self.keep(provider.as_ref()).await,
+            _ => {
+                let undone = undo_all(scope, &self.events).await;
+                let released = match provider {
+                    Some(provider) => self.release(provider.as_ref()).await,
+                    None => true,
+                };
+                undone && released
+            }
+        };
+        RunEnd { preparation_failed, release_failed: !released, ..RunEnd::default() }
+    }
+
+    async fn keep(&self, provider: &dyn LabProvider) -> bool {
+        let problem = match timeout(RELEASE_DEADLINE, provider.keep()).await {
+            Ok(Ok(how)) => {
+                self.events.send(None, EventKind::Kept { how });
+                return true;
+            }
+            Ok(Err(error)) => with_causes(&error),
+            Err(_) => format!("it did not answer within {RELEASE_DEADLINE:?}"),
+        };
+        self.warn(format!("{} could not be kept: {problem}", provider.description()));
+        false
+    }
+
+    async fn release(&self, provider: &dyn LabProvider) -> bool {
+        let problem = match timeout(RELEASE_DEADLINE, provider.release()).await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => with_causes(&error),
+            Err(_) => format!("it did not answer within {RELEASE_DEADLINE:?}"),
+        };
+        self.warn(format!("{} did not take its hosts back: {problem}", provider.description()));
+        false
+    }
+
+    /// The run was cancelled twice: says what may be left.
+    fn at_once(&self, scope: &Scope) {
+        self.warn("ended at once: what the interrupted tests created is not undone");
+        while let Some(undo) = scope.take_last() {
+            self.warn(format!("not undone: {}", undo.description()));
+        }
+        if let Some(provider) = &self.options.provider
+            && !self.plan.prepare.hosts.is_empty()
+        {
+            self.warn(format!("not released: the hosts of {}", provider.description()));
+        }
+    }
+
+    fn warn(&self, text: impl Into<String>) {
+        self.events.log(Level::Warning, text);
+    }
+}

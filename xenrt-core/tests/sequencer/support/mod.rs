@@ -1,0 +1,11 @@
+//! Hosts and guests that exist in memory alone, scripted tests, and sequences made by hand: what
+//! it takes to try the sequencer with every fault, fast.
+
+mod host;
+#[macro_use]
+mod script;
+
+pub use host::FakeLab;
+pub use script::{
+    Outline, Script, args, blocker, describe, host_step, parallel, run_plan, serial, test,
+};

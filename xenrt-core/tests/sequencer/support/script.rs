@@ -1,0 +1,226 @@
+//! Tests from closures, sequences from function calls.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use xenrt_core::report::Reporter;
+use xenrt_core::sequence::{
+    Argument, Block, BlockKind, GuestStep, HostStep, Node, Place, Prepare, Sequence, TestStep,
+};
+use xenrt_core::sequencer::{CancelHandle, Event, EventKind, Plan, RunOptions, RunReport, run};
+use xenrt_core::testcase::{
+    ErasedTestCase, Registry, Requirements, TestContext, TestDescriptor, TestResult,
+};
+
+pub type Part = for<'a> fn(&'a TestContext) -> BoxFuture<'a, TestResult>;
+
+/// A test from three closures.
+pub struct Script {
+    pub prepare: Part,
+    pub run: Part,
+    pub cleanup: Part,
+}
+
+impl Script {
+    pub fn new() -> Self {
+        let nothing: Part = |_| Box::pin(async { Ok(()) });
+        Self { prepare: nothing, run: nothing, cleanup: nothing }
+    }
+}
+
+#[async_trait]
+impl ErasedTestCase for Script {
+    async fn prepare(&mut self, cx: &TestContext) -> TestResult {
+        (self.prepare)(cx).await
+    }
+    async fn run(&mut self, cx: &TestContext) -> TestResult {
+        (self.run)(cx).await
+    }
+    async fn cleanup(&mut self, cx: &TestContext) -> TestResult {
+        (self.cleanup)(cx).await
+    }
+}
+
+pub fn describe(id: &'static str, make: fn() -> Box<dyn ErasedTestCase>) -> TestDescriptor {
+    TestDescriptor {
+        id,
+        legacy: &[],
+        tc: None,
+        description: "",
+        timeout: None,
+        requires: Requirements { hosts: 1, abilities: &[] },
+        tags: &[],
+        type_name: "Script",
+        file: file!(),
+        line: line!(),
+        make,
+    }
+}
+
+/// `case!("id", |cx| { ... })` runs the block as `run`; `prepare:` and `cleanup:` may come before.
+macro_rules! case {
+    ($id:literal $(, $part:ident: |$pcx:ident| $pbody:block)*, |$cx:ident| $body:block) => {
+        $crate::support::describe($id, || {
+            Box::new($crate::support::Script {
+                run: |$cx| Box::pin(async move { $body }),
+                $($part: |$pcx| Box::pin(async move { $pbody }),)*
+                ..$crate::support::Script::new()
+            })
+        })
+    };
+}
+
+// ---- sequences ----
+
+fn place() -> Place {
+    Place { offset: 0, length: 1, line: 1, column: 1 }
+}
+
+pub fn test(id: &str) -> Node {
+    Node::Test(TestStep {
+        id: id.into(),
+        id_place: place(),
+        name: None,
+        group: None,
+        host: None,
+        guest: None,
+        tc: None,
+        blocker: false,
+        arguments: Vec::new(),
+        place: place(),
+    })
+}
+
+fn block(kind: BlockKind, steps: impl IntoIterator<Item = Node>) -> Node {
+    let steps = steps.into_iter().collect();
+    Node::Block(Block { kind, group: None, blocker: false, steps, place: place() })
+}
+
+pub fn serial(steps: impl IntoIterator<Item = Node>) -> Node {
+    block(BlockKind::Serial, steps)
+}
+
+pub fn parallel(workers: Option<usize>, steps: impl IntoIterator<Item = Node>) -> Node {
+    block(BlockKind::Parallel { workers }, steps)
+}
+
+pub fn blocker(mut node: Node) -> Node {
+    match &mut node {
+        Node::Block(block) => block.blocker = true,
+        Node::Test(test) => test.blocker = true,
+    }
+    node
+}
+
+pub fn args(mut node: Node, arguments: &[(&str, &str)]) -> Node {
+    if let Node::Test(test) = &mut node {
+        test.arguments = arguments
+            .iter()
+            .map(|(name, value)| Argument {
+                name: Some((*name).into()),
+                value: (*value).into(),
+                place: place(),
+            })
+            .collect();
+    }
+    node
+}
+
+pub fn host_step(id: u32, alias: Option<&str>, guests: &[&str]) -> HostStep {
+    let guest = |name: &&str| GuestStep {
+        name: (*name).into(),
+        distro: "generic-linux".into(),
+        vcpus: None,
+        memory: None,
+        vifs: Vec::new(),
+        disks: Vec::new(),
+        place: place(),
+    };
+    HostStep {
+        id,
+        alias: alias.map(Into::into),
+        guests: guests.iter().map(guest).collect(),
+        place: place(),
+    }
+}
+
+/// A sequence: hosts, then the steps of its outer serial block.
+pub fn sequence(hosts: Vec<HostStep>, steps: Vec<Node>) -> Sequence {
+    let Node::Block(root) = serial(steps) else { unreachable!("serial makes a block") };
+    Sequence {
+        file: "made.seq".into(),
+        variables: BTreeMap::new(),
+        prepare: Prepare { hosts },
+        tests: Some(root),
+    }
+}
+
+// ---- running ----
+
+/// Keeps all events.
+#[derive(Clone, Default)]
+struct Collect(Arc<Mutex<Vec<Event>>>);
+
+impl Reporter for Collect {
+    fn name(&self) -> String {
+        "the collection".into()
+    }
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        self.0.lock().unwrap().push(event.clone());
+        Ok(())
+    }
+}
+
+/// What a run gave.
+pub struct Outline {
+    pub report: RunReport,
+    pub events: Vec<Event>,
+    /// Of the run, kept as long as this.
+    pub folder: tempfile::TempDir,
+}
+
+impl Outline {
+    /// `name: outcome` of each test with its message, and ` leaked ...`.
+    pub fn outcomes(&self) -> Vec<String> {
+        let results = self.report.results.iter().map(|result| {
+            let kind = result.outcome.kind();
+            let mut line = format!("{}: {kind}", result.test.name);
+            let place = regex::Regex::new(r"at \S*\.rs:\d+:\d+").unwrap();
+            if !result.outcome.message().is_empty() {
+                let message = place.replace(result.outcome.message(), "at [place]");
+                line = format!("{line}: {message}");
+            }
+            for leak in &result.marks.leaked {
+                line = format!("{line} [leaked {leak}]");
+            }
+            line
+        });
+        results.collect()
+    }
+
+    /// `name` of each event that `show` knows.
+    pub fn shown(&self, show: impl Fn(&EventKind) -> Option<String>) -> Vec<String> {
+        self.events.iter().filter_map(|event| show(&event.what)).collect()
+    }
+}
+
+pub async fn run_plan(
+    tests: Vec<TestDescriptor>,
+    hosts: Vec<HostStep>,
+    steps: Vec<Node>,
+    cancel: CancelHandle,
+    change: impl FnOnce(&mut RunOptions),
+) -> Outline {
+    let registry = Registry::of(tests).unwrap();
+    let plan = Plan::new(&sequence(hosts, steps), &registry).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let collect = Collect::default();
+    let mut options = RunOptions::new(folder.path()).reporter(collect.clone());
+    change(&mut options);
+    let report = run(plan, options, cancel).await;
+    let events = std::mem::take(&mut *collect.0.lock().unwrap());
+    Outline { report, events, folder }
+}
