@@ -43,8 +43,11 @@ impl HostInventory {
 ///
 /// Handles are cheap and share one connection. [`in_scope`](Self::in_scope) gives a handle whose
 /// creations are undone, and whose commands are recorded, with a test.
+///
+/// A host is [`Any`](std::any::Any), so that a back end can find its own host behind the target of
+/// a migration.
 #[async_trait]
-pub trait Host: Send + Sync + std::fmt::Debug {
+pub trait Host: std::any::Any + Send + Sync + std::fmt::Debug {
     /// What the lab calls it.
     fn name(&self) -> &str;
 

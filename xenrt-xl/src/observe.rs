@@ -1,0 +1,165 @@
+//! One look at a host: what this library keeps, what the hypervisor has, what the toolstack says.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+use xenrt_core::model::{Disk, GuestView, PowerState, Vif};
+use xenrt_core::remote::Shell;
+use xenrt_core::{Error, Result, ToolstackErrorKind};
+
+use crate::definition::Definition;
+use crate::error;
+use crate::parse::{DomainConfig, ListedDomain, SECTION, domain_configs, domain_list, sections};
+use crate::script::{Script, q};
+
+/// How long a look may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How often a look is begun anew because a domain went away in the middle of it.
+const TRIES: usize = 4;
+
+/// What was seen.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    /// The guests that this library keeps, and whether their memory is saved.
+    pub(crate) definitions: Vec<(Definition, bool)>,
+    /// Identities whose memory is saved.
+    saved: Vec<Uuid>,
+    /// The hypervisor's domains, dom0 and dying ones included.
+    pub(crate) domains: Vec<ListedDomain>,
+    /// The toolstack's configurations of the domains that were asked for.
+    pub(crate) configs: Vec<DomainConfig>,
+}
+
+/// Looks at one guest.
+pub(crate) async fn guest(shell: &dyn Shell, guests: &str, uuid: Uuid) -> Result<Observation> {
+    let folder = q(&format!("{guests}/{uuid}"));
+    let make = || {
+        Script::new()
+            .step(print_definition(&folder))
+            .section("list")
+            .list()
+            .find(uuid)
+            .section("config")
+            .step("[ -z \"$id\" ] || xl list -l \"$id\"")
+    };
+    look(shell, make, &format!("guest {uuid}")).await
+}
+
+/// Looks at everything.
+pub(crate) async fn host(shell: &dyn Shell, guests: &str) -> Result<Observation> {
+    let make = || {
+        Script::new()
+            .step(format!(
+                "for folder in {}/*; do if [ -d \"$folder\" ]; then\n{}\nfi; done",
+                q(guests),
+                print_definition("\"$folder\"")
+            ))
+            .section("list")
+            .list()
+            .section("config")
+            .step("xl list -l")
+    };
+    look(shell, make, "guests").await
+}
+
+/// The lines that print the definition in `folder`, where there is one. `folder` is quoted already.
+fn print_definition(folder: &str) -> String {
+    format!(
+        "if [ -e {folder}/definition.json ]; then printf '\\n{SECTION}definition\\n'; \
+         cat {folder}/definition.json; fi\n\
+         if [ -e {folder}/saved ]; then printf '\\n{SECTION}saved\\n'; basename {folder}; fi"
+    )
+}
+
+async fn look(shell: &dyn Shell, make: impl Fn() -> Script, object: &str) -> Result<Observation> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let command = make().command().deadline(DEADLINE);
+        match error::text(shell, &command, "look at", object).await {
+            Ok(text) => return understand(&text),
+            Err(error)
+                if error.toolstack_kind() == Some(ToolstackErrorKind::NoSuchObject)
+                    && tries < TRIES => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn understand(text: &str) -> Result<Observation> {
+    let mut seen = Observation {
+        definitions: Vec::new(),
+        saved: Vec::new(),
+        domains: Vec::new(),
+        configs: Vec::new(),
+    };
+    for (name, part) in sections(text)? {
+        match name {
+            "definition" => seen.definitions.push((Definition::parse(part)?, false)),
+            "saved" => {
+                seen.saved.push(part.trim().parse().map_err(|_| Error::UnexpectedOutput {
+                    what: "the folder of saved memory".to_owned(),
+                    expected: "a UUID".to_owned(),
+                    found: part.trim().to_owned(),
+                })?)
+            }
+            "list" => seen.domains = domain_list(part)?,
+            "config" if part.trim().is_empty() => {}
+            _ => seen.configs = domain_configs(part)?,
+        }
+    }
+    for (definition, saved) in &mut seen.definitions {
+        *saved = seen.saved.contains(&definition.uuid);
+    }
+    Ok(seen)
+}
+
+impl Observation {
+    /// The domain of a guest: one that lives before one that is being removed.
+    pub(crate) fn domain(&self, uuid: Uuid) -> Option<&ListedDomain> {
+        let own = || self.domains.iter().filter(|domain| domain.uuid == uuid);
+        own().find(|domain| !domain.flags.dying()).or_else(|| own().next())
+    }
+
+    /// Whether the memory of a guest is saved.
+    pub(crate) fn saved(&self, uuid: Uuid) -> bool {
+        self.saved.contains(&uuid)
+    }
+
+    /// A guest as the toolstack would describe it if it kept halted guests: its configuration where
+    /// it has a domain, its definition where it has none.
+    pub(crate) fn view(&self, definition: &Definition) -> GuestView {
+        let uuid = definition.uuid;
+        let Some(domain) = self.domain(uuid) else {
+            let saved = if self.saved(uuid) { PowerState::Suspended } else { PowerState::Halted };
+            return definition.view(saved);
+        };
+        let power = domain.flags.power();
+        match self.configs.iter().find(|config| config.domid == domain.domid) {
+            Some(config) if power != PowerState::Dying => config_view(config, power),
+            _ => definition.view(power),
+        }
+    }
+}
+
+fn config_view(config: &DomainConfig, power: PowerState) -> GuestView {
+    let disks = config.disks.iter().map(|disk| Disk {
+        device: disk.device.clone(),
+        path: disk.path.clone(),
+        read_only: disk.read_only,
+    });
+    let vifs = config.nics.iter().map(|(index, mac, network)| Vif {
+        index: *index,
+        mac: *mac,
+        network: network.clone(),
+    });
+    GuestView {
+        power,
+        vcpus: config.vcpus,
+        max_vcpus: config.max_vcpus,
+        memory: config.memory,
+        disks: disks.collect(),
+        vifs: vifs.collect(),
+    }
+}
