@@ -7,5 +7,6 @@ mod script;
 
 pub use host::FakeLab;
 pub use script::{
-    Outline, Script, args, blocker, describe, host_step, parallel, run_plan, serial, test,
+    Outline, Script, args, blocker, describe, host_step, parallel, run_plan, sequence, serial,
+    test, without_place,
 };

@@ -188,15 +188,13 @@ impl Outline {
         let results = self.report.results.iter().map(|result| {
             let kind = result.outcome.kind();
             let mut line = format!("{}: {kind}", result.test.name);
-            let place = regex::Regex::new(r"at \S*\.rs:\d+:\d+").unwrap();
             if !result.outcome.message().is_empty() {
-                let message = place.replace(result.outcome.message(), "at [place]");
-                line = format!("{line}: {message}");
+                line = format!("{line}: {}", result.outcome.message());
             }
             for leak in &result.marks.leaked {
                 line = format!("{line} [leaked {leak}]");
             }
-            line
+            without_place(&line)
         });
         results.collect()
     }
@@ -223,4 +221,10 @@ pub async fn run_plan(
     let report = run(plan, options, cancel).await;
     let events = std::mem::take(&mut *collect.0.lock().unwrap());
     Outline { report, events, folder }
+}
+
+/// Without the lines of this project's own tests.
+pub fn without_place(text: &str) -> String {
+    let place = regex::Regex::new(r"at \S*\.rs:\d+:\d+").unwrap();
+    place.replace_all(text, "at [place]").into_owned()
 }
