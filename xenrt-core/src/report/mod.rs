@@ -3,8 +3,15 @@
 //! Everything here is a [`Reporter`]: it reads the one stream of events of a run, live or from a
 //! [`Journal`] that is [replayed](replay), and shows the same either way.
 
+mod console;
 mod journal;
+mod junit;
+mod live;
+mod record;
 mod reporter;
 
+pub use console::Console;
 pub use journal::{Journal, JournalContent};
+pub use junit::JUnit;
+pub(crate) use record::command_text;
 pub use reporter::{Reporter, replay};

@@ -193,9 +193,7 @@ impl<T: Send + 'static> Task<T> {
         };
         tokio::select! {
             biased;
-            result = &mut self.0 => result.map_err(|error| {
-                Trouble::Panic(CaughtPanic { message: error.to_string(), place: None })
-            }),
+            result = self.ended() => result.map_err(Trouble::Panic),
             () = late => Err(Trouble::Stuck(started.elapsed())),
         }
     }
@@ -205,9 +203,16 @@ impl<T> Task<T> {
     /// Waits for its end.
     ///
     /// # Errors
-    /// What its panic said.
-    pub(super) async fn ended(&mut self) -> Result<T, String> {
-        (&mut self.0).await.map_err(|error| error.to_string())
+    /// Its panic.
+    pub(super) async fn ended(&mut self) -> Result<T, CaughtPanic> {
+        let error = match (&mut self.0).await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        Err(match error.try_into_panic() {
+            Ok(payload) => CaughtPanic::without_place(payload.as_ref()),
+            Err(_) => CaughtPanic { message: "the runtime shut down".to_owned(), place: None },
+        })
     }
 }
 

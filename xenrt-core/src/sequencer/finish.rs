@@ -1,14 +1,16 @@
 //! What is done about a test after its own code: checks, evidence, undo, leaks.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::timeout;
 
 use super::body::Task;
+use super::panics::catch;
 use super::{EventKind, Events, Level};
 use crate::model::{ExpectedGuest, Guest, Host, HostInventory, PowerState, Undo};
+use crate::report::command_text;
 use crate::testcase::{Outcome, Phase, TestContext};
 use crate::{Blame, Error, ToolstackErrorKind};
 
@@ -73,7 +75,7 @@ pub(super) async fn collect_evidence(cx: &TestContext, outcome: &Outcome) {
         let folder = folder.join(file_name(host.name()));
         async move {
             match timeout(most, host.collect_evidence(&folder)).await {
-                Ok(Ok(files)) => files.iter().for_each(|file| cx.tell_evidence(file)),
+                Ok(Ok(files)) => files,
                 Ok(Err(error)) => missing(cx, "host", host.name(), &with_causes(&error)),
                 Err(_) => missing(cx, "host", host.name(), &format!("it took over {most:?}")),
             }
@@ -82,30 +84,36 @@ pub(super) async fn collect_evidence(cx: &TestContext, outcome: &Outcome) {
     let from_guests = cx.guests_used().into_iter().map(|guest| async move {
         let name = guest.name();
         match timeout(most, guest.console_text()).await {
-            Ok(Ok(text)) => save(cx, &format!("{}-console.txt", file_name(&name)), &text),
+            Ok(Ok(text)) => return Some((format!("{}-console.txt", file_name(&name)), text)),
             Ok(Err(Error::Unsupported { .. })) => {}
-            Ok(Err(error)) => missing(cx, "guest", &name, &with_causes(&error)),
-            Err(_) => missing(cx, "guest", &name, &format!("it took over {most:?}")),
+            Ok(Err(error)) => drop(missing(cx, "guest", &name, &with_causes(&error))),
+            Err(_) => drop(missing(cx, "guest", &name, &format!("it took over {most:?}"))),
         }
+        None
     });
     let from_lab = async {
         let Some(provider) = cx.shared().provider.as_ref().filter(|_| !hosts.is_empty()) else {
-            return;
+            return Vec::new();
         };
         let folder = folder.join("lab");
+        let name = provider.description();
         match timeout(most, provider.collect_evidence(&folder)).await {
-            Ok(Ok(())) => tell_files(cx, &folder),
-            Ok(Err(error)) => missing(cx, "lab", &provider.description(), &with_causes(&error)),
-            Err(_) => {
-                missing(cx, "lab", &provider.description(), &format!("it took over {most:?}"))
-            }
+            Ok(Ok(())) => files_of(&folder),
+            Ok(Err(error)) => missing(cx, "lab", &name, &with_causes(&error)),
+            Err(_) => missing(cx, "lab", &name, &format!("it took over {most:?}")),
         }
     };
-    tokio::join!(join_all(from_hosts), join_all(from_guests), from_lab);
+    let (hosts, guests, lab) = tokio::join!(join_all(from_hosts), join_all(from_guests), from_lab);
+    // Told in one order, whoever was the first to answer.
+    hosts.into_iter().flatten().for_each(|file| cx.tell_evidence(&file));
+    guests.into_iter().flatten().for_each(|(file, text)| save(cx, &file, &text));
+    lab.iter().for_each(|file| cx.tell_evidence(file));
 }
 
-fn missing(cx: &TestContext, kind: &str, name: &str, why: &str) {
+/// Says that there is no evidence, which is no file.
+fn missing(cx: &TestContext, kind: &str, name: &str, why: &str) -> Vec<PathBuf> {
     cx.warn(format!("no evidence of {kind} {name:?}: {why}"));
+    Vec::new()
 }
 
 fn save(cx: &TestContext, name: &str, text: &str) {
@@ -117,12 +125,12 @@ fn save(cx: &TestContext, name: &str, text: &str) {
     }
 }
 
-fn tell_files(cx: &TestContext, folder: &Path) {
+fn files_of(folder: &Path) -> Vec<PathBuf> {
     // A lab that has nothing to say makes no folder.
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.sort();
-    files.iter().for_each(|file| cx.tell_evidence(file));
+    files
 }
 
 /// The last commands of the test, as a person would have seen them.
@@ -132,18 +140,7 @@ fn transcript(cx: &TestContext) -> String {
     for record in cx.commands() {
         let seconds = record.seconds.0.as_secs_f64();
         // Writing into a String cannot fail.
-        let _ = writeln!(text, "[{}] $ {}", record.target, record.command);
-        for output in [&record.stdout, &record.stderr] {
-            if !output.is_empty() {
-                let _ = writeln!(text, "{}", output.trim_end());
-            }
-        }
-        let end = match (&record.status, &record.error) {
-            (Some(status), _) => status.to_string(),
-            (None, Some(error)) => error.clone(),
-            (None, None) => "no status".to_owned(),
-        };
-        let _ = writeln!(text, "[{end}, {seconds:.3} s]\n");
+        let _ = writeln!(text, "[{}] {} {seconds:.3} s\n", record.target, command_text(&record));
     }
     text
 }
@@ -162,7 +159,7 @@ pub(super) async fn undo_all(cx: &TestContext) -> Vec<String> {
     let mut left = Vec::new();
     while let Some(undo) = cx.take_undo() {
         let description = undo.description().to_owned();
-        let error = undone(Task::start(cx, undo.run())).await.err();
+        let error = self::undo(Some(cx), undo).await.err();
         if let Some(error) = &error {
             left.push(format!("could not {description}: {error}"));
         }
@@ -172,12 +169,17 @@ pub(super) async fn undo_all(cx: &TestContext) -> Vec<String> {
     left
 }
 
-/// Waits for an undo that runs in a task of its own, at most [`Undo::DEADLINE`].
-pub(super) async fn undone(mut task: Task<Result<(), Error>>) -> Result<(), String> {
+/// Runs an undo in a task of its own, at most [`Undo::DEADLINE`], for a test or for the run.
+pub(super) async fn undo(cx: Option<&TestContext>, undo: Undo) -> Result<(), String> {
+    let work = catch(Box::pin(undo.run()));
+    let mut task = match cx {
+        Some(cx) => Task::start(cx, work),
+        None => Task::start_plain(work),
+    };
     match timeout(Undo::DEADLINE, task.ended()).await {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) => Err(with_causes(&error)),
-        Ok(Err(panic)) => Err(panic),
+        Ok(Ok(Ok(Ok(())))) => Ok(()),
+        Ok(Ok(Ok(Err(error)))) => Err(with_causes(&error)),
+        Ok(Ok(Err(panic))) | Ok(Err(panic)) => Err(panic.to_string()),
         Err(_) => Err(format!("it did not end within {:?}", Undo::DEADLINE)),
     }
 }

@@ -27,6 +27,13 @@ impl CaughtPanic {
     }
 }
 
+impl CaughtPanic {
+    /// A panic that was caught elsewhere.
+    pub(super) fn without_place(payload: &(dyn Any + Send)) -> Self {
+        Self { message: message(payload), place: None }
+    }
+}
+
 impl std::fmt::Display for CaughtPanic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.place {

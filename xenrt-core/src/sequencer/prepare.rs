@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
-use super::body::{Task, current_test};
-use super::finish::{inventory, undone, with_causes};
+use super::body::current_test;
+use super::finish::{self, inventory, with_causes};
 use super::resources::{Ledger, Resources, RunGuest, RunHost};
 use super::{CancelHandle, EventKind, Events, Plan};
 use crate::Error;
@@ -188,7 +188,7 @@ pub(super) async fn undo_all(scope: &Scope, events: &Events) -> bool {
     let mut all = true;
     while let Some(undo) = scope.take_last() {
         let description = undo.description().to_owned();
-        let error = undone(Task::start_plain(undo.run())).await.err();
+        let error = finish::undo(None, undo).await.err();
         all &= error.is_none();
         events.send(None, EventKind::Undone { undo: description, error });
     }

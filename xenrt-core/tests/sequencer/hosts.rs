@@ -8,7 +8,7 @@ use xenrt_core::remote::{Command, ShellExt as _};
 use xenrt_core::sequencer::{CancelHandle, EventKind, ExitCode, Keep, RunOptions};
 use xenrt_core::testcase::{TestContext, TestDescriptor, TestError, TestResult};
 
-use crate::support::{FakeLab, Outline, host_step, run_plan, test};
+use crate::support::{FakeLab, Outline, host_step, run_plan, test, without_place};
 
 async fn on(lab: &Arc<FakeLab>, guests: &[&str], tests: Vec<TestDescriptor>) -> Outline {
     on_with(lab, guests, tests, |_| ()).await
@@ -47,7 +47,9 @@ async fn build(cx: &TestContext) -> TestResult {
 fn undone(outline: &Outline) -> Vec<String> {
     outline.shown(|what| match what {
         EventKind::Undone { undo, error: None } => Some(undo.clone()),
-        EventKind::Undone { undo, error: Some(error) } => Some(format!("{undo}: {error}")),
+        EventKind::Undone { undo, error: Some(error) } => {
+            Some(without_place(&format!("{undo}: {error}")))
+        }
         _ => None,
     })
 }
@@ -213,7 +215,7 @@ async fn a_failure_leaves_evidence_and_the_commands_are_recorded_for_their_test(
         .collect();
     assert!(commands.contains(&(true, "false")), "{commands:?}");
     let log = std::fs::read_to_string(outline.folder.path().join("tests/000-fail/commands.log"));
-    assert!(log.unwrap().contains("$ false\nit is false\n[exit status 1, "));
+    assert!(log.unwrap().contains("$ false\nit is false\n[exit status 1] "));
 }
 
 #[tokio::test]

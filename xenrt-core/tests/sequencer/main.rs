@@ -6,3 +6,5 @@ mod support;
 mod cancel;
 mod hosts;
 mod outcomes;
+mod plans;
+mod reports;

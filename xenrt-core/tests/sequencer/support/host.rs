@@ -20,19 +20,19 @@ const MEMORY: Memory = Memory::mib(200);
 
 /// What all handles of a fake host share, and the faults that it has.
 #[derive(Debug, Default)]
-pub struct State {
+pub(crate) struct State {
     /// Everything that was done, in order.
-    pub log: Mutex<Vec<String>>,
-    pub guests: Mutex<BTreeMap<String, PowerState>>,
+    pub(crate) log: Mutex<Vec<String>>,
+    pub(crate) guests: Mutex<BTreeMap<String, PowerState>>,
     /// More objects for the inventory.
-    pub objects: Mutex<Vec<String>>,
-    pub unreachable: AtomicBool,
+    pub(crate) objects: Mutex<Vec<String>>,
+    pub(crate) unreachable: AtomicBool,
     /// Guests whose deletion the toolstack refuses.
-    pub undeletable: Mutex<Vec<String>>,
+    pub(crate) undeletable: Mutex<Vec<String>>,
     /// Guests whose deletion never ends.
-    pub hanging: Mutex<Vec<String>>,
+    pub(crate) hanging: Mutex<Vec<String>>,
     /// Guests that cannot be started.
-    pub unstartable: Mutex<Vec<String>>,
+    pub(crate) unstartable: Mutex<Vec<String>>,
 }
 
 impl State {
@@ -53,15 +53,15 @@ impl State {
 }
 
 #[derive(Debug, Clone)]
-pub struct FakeHost {
+pub(crate) struct FakeHost {
     entry: HostEntry,
     abilities: Abilities,
     scope: Scope,
-    pub state: Arc<State>,
+    pub(crate) state: Arc<State>,
 }
 
 impl FakeHost {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let lab = format!(
             "[[host]]\nname = {name:?}\naddress = \"h\"\ntoolstack = \"fake\"\n\
              [[host.images]]\nname = \"tiny\"\nkinds = [\"pv\"]\nmemory_mib = 200\n"
@@ -305,17 +305,17 @@ fn refused() -> RemoteError {
 
 /// A lab of fake hosts.
 #[derive(Debug, Default)]
-pub struct FakeLab {
-    pub hosts: Vec<FakeHost>,
-    pub broken: bool,
-    pub unreleasable: bool,
-    pub log: Mutex<Vec<String>>,
+pub(crate) struct FakeLab {
+    pub(crate) hosts: Vec<FakeHost>,
+    pub(crate) broken: bool,
+    pub(crate) unreleasable: bool,
+    pub(crate) log: Mutex<Vec<String>>,
     /// The abilities that were asked for.
-    pub demands: Mutex<Vec<Ability>>,
+    pub(crate) demands: Mutex<Vec<Ability>>,
 }
 
 impl FakeLab {
-    pub fn of(names: &[&str]) -> Self {
+    pub(crate) fn of(names: &[&str]) -> Self {
         Self { hosts: names.iter().map(|name| FakeHost::new(name)).collect(), ..Self::default() }
     }
 }

@@ -5,7 +5,8 @@ mod host;
 #[macro_use]
 mod script;
 
-pub use host::FakeLab;
-pub use script::{
-    Outline, Script, args, blocker, describe, host_step, parallel, run_plan, serial, test,
+pub(crate) use host::FakeLab;
+pub(crate) use script::{
+    Outline, Script, args, blocker, describe, host_step, parallel, run_plan, sequence, serial,
+    test, without_place,
 };

@@ -15,17 +15,17 @@ use xenrt_core::testcase::{
     ErasedTestCase, Registry, Requirements, TestContext, TestDescriptor, TestResult,
 };
 
-pub type Part = for<'a> fn(&'a TestContext) -> BoxFuture<'a, TestResult>;
+pub(crate) type Part = for<'a> fn(&'a TestContext) -> BoxFuture<'a, TestResult>;
 
 /// A test from three closures.
-pub struct Script {
-    pub prepare: Part,
-    pub run: Part,
-    pub cleanup: Part,
+pub(crate) struct Script {
+    pub(crate) prepare: Part,
+    pub(crate) run: Part,
+    pub(crate) cleanup: Part,
 }
 
 impl Script {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let nothing: Part = |_| Box::pin(async { Ok(()) });
         Self { prepare: nothing, run: nothing, cleanup: nothing }
     }
@@ -44,7 +44,7 @@ impl ErasedTestCase for Script {
     }
 }
 
-pub fn describe(id: &'static str, make: fn() -> Box<dyn ErasedTestCase>) -> TestDescriptor {
+pub(crate) fn describe(id: &'static str, make: fn() -> Box<dyn ErasedTestCase>) -> TestDescriptor {
     TestDescriptor {
         id,
         legacy: &[],
@@ -79,7 +79,7 @@ fn place() -> Place {
     Place { offset: 0, length: 1, line: 1, column: 1 }
 }
 
-pub fn test(id: &str) -> Node {
+pub(crate) fn test(id: &str) -> Node {
     Node::Test(TestStep {
         id: id.into(),
         id_place: place(),
@@ -99,15 +99,15 @@ fn block(kind: BlockKind, steps: impl IntoIterator<Item = Node>) -> Node {
     Node::Block(Block { kind, group: None, blocker: false, steps, place: place() })
 }
 
-pub fn serial(steps: impl IntoIterator<Item = Node>) -> Node {
+pub(crate) fn serial(steps: impl IntoIterator<Item = Node>) -> Node {
     block(BlockKind::Serial, steps)
 }
 
-pub fn parallel(workers: Option<usize>, steps: impl IntoIterator<Item = Node>) -> Node {
+pub(crate) fn parallel(workers: Option<usize>, steps: impl IntoIterator<Item = Node>) -> Node {
     block(BlockKind::Parallel { workers }, steps)
 }
 
-pub fn blocker(mut node: Node) -> Node {
+pub(crate) fn blocker(mut node: Node) -> Node {
     match &mut node {
         Node::Block(block) => block.blocker = true,
         Node::Test(test) => test.blocker = true,
@@ -115,7 +115,7 @@ pub fn blocker(mut node: Node) -> Node {
     node
 }
 
-pub fn args(mut node: Node, arguments: &[(&str, &str)]) -> Node {
+pub(crate) fn args(mut node: Node, arguments: &[(&str, &str)]) -> Node {
     if let Node::Test(test) = &mut node {
         test.arguments = arguments
             .iter()
@@ -129,7 +129,7 @@ pub fn args(mut node: Node, arguments: &[(&str, &str)]) -> Node {
     node
 }
 
-pub fn host_step(id: u32, alias: Option<&str>, guests: &[&str]) -> HostStep {
+pub(crate) fn host_step(id: u32, alias: Option<&str>, guests: &[&str]) -> HostStep {
     let guest = |name: &&str| GuestStep {
         name: (*name).into(),
         distro: "generic-linux".into(),
@@ -148,7 +148,7 @@ pub fn host_step(id: u32, alias: Option<&str>, guests: &[&str]) -> HostStep {
 }
 
 /// A sequence: hosts, then the steps of its outer serial block.
-pub fn sequence(hosts: Vec<HostStep>, steps: Vec<Node>) -> Sequence {
+pub(crate) fn sequence(hosts: Vec<HostStep>, steps: Vec<Node>) -> Sequence {
     let Node::Block(root) = serial(steps) else { unreachable!("serial makes a block") };
     Sequence {
         file: "made.seq".into(),
@@ -175,39 +175,37 @@ impl Reporter for Collect {
 }
 
 /// What a run gave.
-pub struct Outline {
-    pub report: RunReport,
-    pub events: Vec<Event>,
+pub(crate) struct Outline {
+    pub(crate) report: RunReport,
+    pub(crate) events: Vec<Event>,
     /// Of the run, kept as long as this.
-    pub folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Outline {
     /// `name: outcome` of each test with its message, and ` leaked ...`.
-    pub fn outcomes(&self) -> Vec<String> {
+    pub(crate) fn outcomes(&self) -> Vec<String> {
         let results = self.report.results.iter().map(|result| {
             let kind = result.outcome.kind();
             let mut line = format!("{}: {kind}", result.test.name);
-            let place = regex::Regex::new(r"at \S*\.rs:\d+:\d+").unwrap();
             if !result.outcome.message().is_empty() {
-                let message = place.replace(result.outcome.message(), "at [place]");
-                line = format!("{line}: {message}");
+                line = format!("{line}: {}", result.outcome.message());
             }
             for leak in &result.marks.leaked {
                 line = format!("{line} [leaked {leak}]");
             }
-            line
+            without_place(&line)
         });
         results.collect()
     }
 
     /// `name` of each event that `show` knows.
-    pub fn shown(&self, show: impl Fn(&EventKind) -> Option<String>) -> Vec<String> {
+    pub(crate) fn shown(&self, show: impl Fn(&EventKind) -> Option<String>) -> Vec<String> {
         self.events.iter().filter_map(|event| show(&event.what)).collect()
     }
 }
 
-pub async fn run_plan(
+pub(crate) async fn run_plan(
     tests: Vec<TestDescriptor>,
     hosts: Vec<HostStep>,
     steps: Vec<Node>,
@@ -223,4 +221,10 @@ pub async fn run_plan(
     let report = run(plan, options, cancel).await;
     let events = std::mem::take(&mut *collect.0.lock().unwrap());
     Outline { report, events, folder }
+}
+
+/// Without the lines of this project's own tests.
+pub(crate) fn without_place(text: &str) -> String {
+    let place = regex::Regex::new(r"at \S*\.rs:\d+:\d+").unwrap();
+    place.replace_all(text, "at [place]").into_owned()
 }
