@@ -79,7 +79,7 @@ impl<'a> ImageStore<'a> {
     /// apt's sources are unusable, the disk is too full, or the build fails.
     pub async fn get(&self, progress: &Progress) -> Result<Images> {
         fs::create_dir_all(&self.directory).io("create", &self.directory)?;
-        let recipe = Recipe::find(self.tools, self.keys).await?;
+        let recipe = self.recipe().await?;
         if let Some(images) = self.find(&recipe.key) {
             return Ok(images);
         }
@@ -119,7 +119,11 @@ impl<'a> ImageStore<'a> {
 
     /// The key that images built now would have.
     pub(crate) async fn current_key(&self) -> Result<String> {
-        Ok(Recipe::find(self.tools, self.keys).await?.key)
+        Ok(self.recipe().await?.key)
+    }
+
+    async fn recipe(&self) -> Result<Recipe> {
+        Recipe::find(self.tools, self.keys, &self.directory.join("apt.json")).await
     }
 
     fn find(&self, key: &str) -> Option<Images> {

@@ -9,6 +9,7 @@ mod build;
 mod cache;
 mod catalogue;
 mod keys;
+mod memo;
 mod recipe;
 mod sources;
 

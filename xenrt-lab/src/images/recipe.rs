@@ -1,8 +1,11 @@
 //! What goes into the images, and the key that follows from it.
 
+use std::path::Path;
+
 use super::keys::Keys;
+use super::memo::{Answers, Versions};
 use super::sources::{Sources, candidates, xen_version};
-use super::{assets, catalogue};
+use super::{assets, catalogue, memo};
 use crate::error::Result;
 use crate::tools::Tools;
 
@@ -69,26 +72,27 @@ const DRIVERS: &[&str] = &[
 #[derive(Clone, Debug)]
 pub(super) struct Recipe {
     pub(super) sources: Sources,
-    dom0: Vec<(String, String)>,
-    guest: Vec<(String, String)>,
+    dom0: Versions,
+    guest: Versions,
     /// What the images are called in the cache: a hash of all that goes in.
     pub(super) key: String,
 }
 
 impl Recipe {
-    /// Asks apt for the versions and hashes everything.
-    pub(super) async fn find(tools: &Tools, keys: &Keys) -> Result<Self> {
-        let sources = Sources::find(tools).await?;
-        let xen = xen_version(tools, &sources.release).await?;
-        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let guest: Vec<String> = owned(COMMON_PACKAGES);
-        let mut dom0 = guest.clone();
-        let more: Vec<String> = owned(DOM0_PACKAGES);
-        dom0.extend(more);
-        dom0.extend([format!("xen-hypervisor-{xen}-amd64"), format!("xen-utils-{xen}")]);
-        let guest = candidates(tools, &guest).await?;
-        let dom0 = candidates(tools, &dom0).await?;
-
+    /// Asks apt for the versions, unless the answers in the file `memory` still hold, and hashes
+    /// everything.
+    pub(super) async fn find(tools: &Tools, keys: &Keys, memory: &Path) -> Result<Self> {
+        let question = [COMMON_PACKAGES, DOM0_PACKAGES].concat().join(" ");
+        let about = memo::about(&question);
+        let answers = match memo::recall(memory, &about) {
+            Some(answers) => answers,
+            None => {
+                let answers = ask(tools).await?;
+                memo::remember(memory, about, answers.clone());
+                answers
+            }
+        };
+        let Answers { sources, dom0, guest } = answers;
         let mut hasher = blake3::Hasher::new();
         hasher.update(&BUILDER_VERSION.to_le_bytes());
         for (package, version) in dom0.iter().chain(&guest) {
@@ -115,6 +119,17 @@ impl Recipe {
     pub(super) fn guest_packages(&self) -> String {
         names(&self.guest)
     }
+}
+
+/// Asks apt for the sources and for the version of each package.
+async fn ask(tools: &Tools) -> Result<Answers> {
+    let sources = Sources::find(tools).await?;
+    let xen = xen_version(tools, &sources.release).await?;
+    let xen = [format!("xen-hypervisor-{xen}-amd64"), format!("xen-utils-{xen}")];
+    let names = COMMON_PACKAGES.iter().chain(DOM0_PACKAGES).map(|name| (*name).to_owned());
+    let dom0 = candidates(tools, &names.chain(xen).collect::<Vec<_>>()).await?;
+    let guest = dom0[..COMMON_PACKAGES.len()].to_vec();
+    Ok(Answers { sources, dom0, guest })
 }
 
 fn names(packages: &[(String, String)]) -> String {

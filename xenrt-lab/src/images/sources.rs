@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{LabError, Result};
 use crate::tools::Tools;
 use crate::wait::run;
@@ -9,7 +11,7 @@ use crate::wait::run;
 const ASKING: Duration = Duration::from_secs(60);
 
 /// The package sources of one Debian release.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sources {
     /// The release: `bookworm`, `trixie`, ...
     pub(super) release: String,

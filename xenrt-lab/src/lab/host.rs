@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::run::RunDirectory;
@@ -14,11 +15,11 @@ use crate::tools::Tools;
 use crate::wait::{Look, wait_until};
 
 /// How long a cold host may take until its dom0 answers: half a minute on an idle machine.
-pub(crate) const BOOTING: Duration = Duration::from_secs(300);
+pub(crate) const BOOTING: Duration = Duration::from_secs(600);
 /// How long a restored one may take: two seconds on an idle machine.
-const WAKING: Duration = Duration::from_secs(90);
+const WAKING: Duration = Duration::from_secs(240);
 /// One login.
-const LOGIN: Duration = Duration::from_secs(60);
+const LOGIN: Duration = Duration::from_secs(120);
 
 /// A real Xen host in a virtual machine, with its dom0 up.
 ///
@@ -111,7 +112,7 @@ impl VirtualHost {
     /// # Errors
     ///
     /// The host was not up before (its boot id is asked for, to tell the new boot from the old), or it
-    /// does not come back within five minutes.
+    /// does not come back within ten minutes.
     pub async fn power_cycle(&self) -> Result<()> {
         let task = self.progress.begin(Task::PowerCycle(self.name()));
         // What the host wrote before has to survive, as it would on a disk with a battery.
@@ -131,12 +132,19 @@ impl VirtualHost {
     /// Waits until dom0 answers and Xen's daemons run.
     pub(super) async fn wait_until_booted(&self, not_boot: Option<&str>) -> Result<()> {
         let ready = format!("systemctl is-active --quiet xen && xl list > /dev/null && {BOOT_ID}");
-        wait_until("dom0 after a boot", BOOTING, Duration::from_millis(250), || async {
+        let ready = &ready;
+        // A greeting costs dom0 a process, and on a busy machine it may take long: whoever gives up
+        // after the same short time again and again only keeps dom0 busy. So patience grows.
+        let patience = AtomicU64::new(2000);
+        let patience = &patience;
+        wait_until("dom0 after a boot", BOOTING, Duration::from_millis(250), || async move {
             self.machine.check_alive()?;
-            if let Err(seen) = self.ssh.banner(Duration::from_secs(3)).await {
+            let millis = patience.load(Ordering::Relaxed);
+            if let Err(seen) = self.ssh.banner(Duration::from_millis(millis)).await {
+                patience.store((millis * 3 / 2).min(30_000), Ordering::Relaxed);
                 return Ok(Look::NotYet(seen));
             }
-            let answer = self.ssh.run(&self.tools, &ready, LOGIN).await?;
+            let answer = self.ssh.run(&self.tools, ready, LOGIN).await?;
             Ok(match not_boot {
                 _ if !answer.success => Look::NotYet(answer.stderr),
                 Some(old) if answer.stdout.trim() == old => {
@@ -152,9 +160,6 @@ impl VirtualHost {
     pub(super) async fn settle(&self) -> Result<()> {
         wait_until("dom0 after a restore", WAKING, Duration::from_millis(20), || async {
             self.machine.check_alive()?;
-            if let Err(seen) = self.ssh.banner(Duration::from_secs(2)).await {
-                return Ok(Look::NotYet(seen));
-            }
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let command = format!("xenrt-identity {} {:.3}", self.number, now.as_secs_f64());
             let answer = self.ssh.run(&self.tools, &command, LOGIN).await?;

@@ -31,9 +31,9 @@ pub struct Preparation {
 }
 
 impl Preparation {
-    /// A preparation with a deadline of five minutes.
+    /// A preparation with a deadline of ten minutes.
     pub fn new(name: impl Into<String>, script: impl Into<String>) -> Self {
-        Self { name: name.into(), script: script.into(), within: Duration::from_secs(300) }
+        Self { name: name.into(), script: script.into(), within: Duration::from_secs(600) }
     }
 
     /// A tiny guest called `live` that runs and answers ssh at [`LIVE_GUEST_ADDRESS`]. Its `xl`
@@ -62,9 +62,9 @@ on_crash = "destroy"
 CFG
 xl create /etc/xen/live.cfg > /dev/null
 tries=0
-until ssh -o ConnectTimeout=5 root@{LIVE_GUEST_ADDRESS} true 2>/dev/null; do
+until ssh -o ConnectTimeout=20 root@{LIVE_GUEST_ADDRESS} true 2>/dev/null; do
     tries=$((tries + 1))
-    if [ $tries -gt 60 ]; then
+    if [ $tries -gt 200 ]; then
         echo "the guest does not answer; its console:" >&2
         tail -n 20 /var/log/xen/console/guest-live.log >&2
         exit 1

@@ -50,7 +50,7 @@ impl SshAccess {
                 format!("UserKnownHostsFile=\"{}\"", self.known_hosts.display()),
                 "GlobalKnownHostsFile=none".into(),
                 "HostKeyAlgorithms=ssh-ed25519".into(),
-                "ConnectTimeout=15".into(),
+                "ConnectTimeout=60".into(),
                 "LogLevel=ERROR".into(),
             ]
             .into_iter()

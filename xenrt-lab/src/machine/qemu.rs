@@ -17,7 +17,7 @@ use crate::tools::Tools;
 use crate::wait::{Look, last_lines, wait_until};
 
 /// How long QEMU may take from its start to its monitor.
-const STARTING: Duration = Duration::from_secs(30);
+const STARTING: Duration = Duration::from_secs(60);
 /// How long writing or reading the state of a machine may take. Its memory is not in it.
 const STATE: Duration = Duration::from_secs(120);
 /// File that says which QEMU runs in a machine's directory.
