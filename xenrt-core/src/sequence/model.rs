@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Diagnostic;
 use crate::model::Memory;
 
 /// Where in a file something stands.
@@ -18,16 +19,19 @@ pub struct Place {
 }
 
 /// A whole sequence file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sequence {
     /// The file, as it was named by whoever read it.
     pub file: String,
     /// `<variables>`: values by name; nested elements have names with `/` between the parts.
+    /// References to other variables are replaced.
     pub variables: BTreeMap<String, String>,
     /// `<prepare>`: what is built before the first test.
     pub prepare: Prepare,
     /// `<testsequence>`: the tests. A sequence without one only prepares.
     pub tests: Option<Block>,
+    /// What the file says that changes nothing; for whoever runs it to show.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// What is built before the first test.
@@ -37,7 +41,7 @@ pub struct Prepare {
     pub hosts: Vec<HostStep>,
 }
 
-/// One `<host>`.
+/// One `<host>`. Its name and alias are those that `host` of a test means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostStep {
     /// `id`: its number among the machines of the run, `0` unless given.
@@ -111,7 +115,7 @@ pub enum BlockKind {
 pub struct Block {
     /// How its steps run.
     pub kind: BlockKind,
-    /// `group` of its tests, where they do not give their own; blocks inherit it.
+    /// `group`, its own or that of the innermost block around it that has one.
     pub group: Option<String>,
     /// Whether what blocks this block also blocks the steps after it.
     pub blocker: bool,
@@ -130,11 +134,13 @@ pub struct TestStep {
     pub id_place: Place,
     /// `name`: what it is called in reports; the id's last part unless given.
     pub name: Option<String>,
-    /// `group`.
+    /// `group`, its own or that of the innermost block that has one.
     pub group: Option<String>,
-    /// `host`: the host that [`default_host`](crate::testcase::TestContext::default_host) gives.
+    /// `host`, its own or that of the innermost block that has one: the host that
+    /// [`default_host`](crate::testcase::TestContext::default_host) gives.
     pub host: Option<String>,
-    /// `guest`: the guest that the test is to use.
+    /// `guest`, its own or that of the innermost block that has one: the guest that the test is to
+    /// use.
     pub guest: Option<String>,
     /// `tc`: its number in a test management system.
     pub tc: Option<String>,
