@@ -87,7 +87,7 @@ pub(crate) fn message_of(stderr: &str) -> String {
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !is_progress(line))
-        .map(without_place)
+        .map(|line| without_place(line).trim_end_matches('.'))
         .collect();
     let most = 3.min(lines.len());
     let shown = lines[..most].join("; ");

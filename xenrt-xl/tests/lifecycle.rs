@@ -1,0 +1,57 @@
+//! The whole of `Host` and `Guest` on real xl hosts.
+//!
+//! Run with `XENRT_TEST_LAB=lab.toml cargo test -p xenrt-xl --test lifecycle -- --ignored`; the lab
+//! file names xl hosts with an image `tiny` that boots as PV and PVH.
+
+mod support;
+
+use support::{devices, failures, hosts, lifecycle, migration, on_host};
+use xenrt_core::model::GuestKind;
+
+macro_rules! on_one_host {
+    ($($(#[$attribute:meta])* $name:ident => $body:expr;)*) => {$(
+        $(#[$attribute])*
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[ignore = "needs an xl host: set XENRT_TEST_LAB"]
+        async fn $name() {
+            let hosts = hosts(1).await;
+            on_host(&hosts[0], $body).await;
+        }
+    )*};
+}
+
+on_one_host! {
+    every_verb_on_pv => |host| lifecycle::every_verb(host, GuestKind::Pv);
+    every_verb_on_pvh => |host| lifecycle::every_verb(host, GuestKind::Pvh);
+    a_suspended_guest_can_be_ended => lifecycle::ends_of_a_suspended_guest;
+    nasty_names_reach_xl_as_they_are => lifecycle::nasty_names;
+    illegal_transitions_are_refused => lifecycle::illegal_transitions;
+    two_guests_at_once => lifecycle::two_at_once;
+    hot_plug_on_pv => |host| devices::hot_plug(host, GuestKind::Pv);
+    hot_plug_on_pvh => |host| devices::hot_plug(host, GuestKind::Pvh);
+    changes_while_halted => devices::changed_while_halted;
+    networks_come_and_go => devices::networks;
+    a_domain_vanishes => failures::vanished_domain;
+    a_pv_guest_panics => |host| failures::panicking_guest(host, GuestKind::Pv);
+    a_pvh_guest_panics => |host| failures::panicking_guest(host, GuestKind::Pvh);
+    a_guest_never_boots => failures::never_boots;
+    refusals_say_what_they_mean => failures::refusals;
+    a_foreign_domain_is_adopted => failures::adopted_guest;
+    evidence_is_collected => failures::evidence;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs two xl hosts: set XENRT_TEST_LAB"]
+async fn live_migration() {
+    let hosts = hosts(2).await;
+    let target = std::sync::Arc::clone(&hosts[1]);
+    on_host(&hosts[0], |source| migration::live(source, target)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs two xl hosts: set XENRT_TEST_LAB"]
+async fn migrations_that_cannot_be() {
+    let hosts = hosts(2).await;
+    let target = std::sync::Arc::clone(&hosts[1]);
+    on_host(&hosts[0], |source| migration::refused(source, target)).await;
+}

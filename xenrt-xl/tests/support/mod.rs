@@ -1,0 +1,62 @@
+//! Where the hosts of these tests come from, and what they have in common.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use xenrt_core::lab::{HostEntry, LabFile};
+use xenrt_core::model::{Guest, GuestKind, GuestSpec, Host, Scope, Toolstack, VifSpec};
+use xenrt_xl::XlToolstack;
+
+pub(crate) mod devices;
+pub(crate) mod failures;
+pub(crate) mod lifecycle;
+pub(crate) mod migration;
+
+/// Connects to the first `count` hosts of the lab file that the variable `XENRT_TEST_LAB` names.
+pub(crate) async fn hosts(count: usize) -> Vec<Arc<dyn Host>> {
+    let mut hosts = Vec::new();
+    for entry in &entries()[..count] {
+        hosts.push(XlToolstack::new().connect(entry).await.unwrap());
+    }
+    hosts
+}
+
+fn entries() -> Vec<HostEntry> {
+    let file = std::env::var_os("XENRT_TEST_LAB")
+        .expect("set XENRT_TEST_LAB to a lab file with xl hosts that have an image `tiny`");
+    LabFile::read(&PathBuf::from(file)).unwrap().hosts
+}
+
+/// Runs `body` on a host in a scope of its own, undoes what it created, whether it passed or not,
+/// and requires that nothing is left.
+pub(crate) async fn on_host<F, Fut>(host: &Arc<dyn Host>, body: F)
+where
+    F: FnOnce(Arc<dyn Host>) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let before = host.inventory().await.unwrap();
+    let scope = Scope::default();
+    let result = tokio::spawn(body(host.in_scope(scope.clone()))).await;
+    while let Some(undo) = scope.take_last() {
+        let what = undo.description().to_owned();
+        undo.run().await.unwrap_or_else(|error| panic!("undo: {what}: {error}"));
+    }
+    if let Err(error) = result {
+        std::panic::resume_unwind(error.into_panic());
+    }
+    let left = host.inventory().await.unwrap().added_since(&before);
+    assert_eq!(left, [] as [String; 0], "the test left something");
+}
+
+/// A guest of the image `tiny` with one VIF.
+pub(crate) fn tiny(name: &str, kind: GuestKind) -> GuestSpec {
+    GuestSpec::new(name).image("tiny").kind(kind).vif(VifSpec::on_default())
+}
+
+/// Creates a guest, starts it and waits until a login works.
+pub(crate) async fn booted(host: &Arc<dyn Host>, spec: &GuestSpec) -> Arc<dyn Guest> {
+    let guest = host.create_guest(spec).await.unwrap();
+    guest.start().await.unwrap();
+    guest.wait_until_reachable().await.unwrap();
+    guest
+}
