@@ -41,19 +41,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-// So that `#[testcase]` finds this crate by its name in its own documentation and tests.
-extern crate self as xenrt;
 
 pub use async_trait::async_trait;
 pub use xenrt_core::{
     Blame, Error, Result, ToolstackErrorKind, lab, model, remote, report, sequence, sequencer,
     testcase,
 };
-#[cfg(feature = "lab")]
-pub use xenrt_lab as virtual_lab;
 pub use xenrt_macros::testcase;
 #[cfg(feature = "xl")]
 pub use xenrt_xl as xl;
+
+#[cfg(feature = "lab")]
+pub mod virtual_lab;
 
 /// What a file of tests imports: `use xenrt::prelude::*;`.
 ///

@@ -39,6 +39,7 @@ pub mod machine;
 mod paths;
 mod process;
 pub mod progress;
+pub mod setup;
 mod tools;
 mod wait;
 

@@ -1,0 +1,5 @@
+//! Tests of guest networking.
+
+pub mod capture;
+pub mod frontend;
+pub mod hfx745;

@@ -1,0 +1,84 @@
+//! `cargo xtask test`: everything that must hold before a change is submitted.
+
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// One step: its name, the words for cargo, and environment variables.
+struct Step {
+    name: &'static str,
+    words: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "fmt", words: &["fmt", "--all", "--check"], environment: &[] },
+    Step {
+        name: "clippy",
+        words: &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
+        environment: &[],
+    },
+    Step {
+        name: "doc",
+        words: &["doc", "--workspace", "--no-deps", "--quiet"],
+        environment: &[("RUSTDOCFLAGS", "-D warnings")],
+    },
+    Step {
+        name: "features",
+        words: &["check", "--package", "xenrt", "--no-default-features", "--quiet"],
+        environment: &[],
+    },
+    // The first one boots nothing, so that a slip in a parser is told before minutes of emulation.
+    Step {
+        name: "unit",
+        words: &["test", "--workspace", "--lib", "--bins"],
+        environment: &[],
+    },
+    Step {
+        name: "integration",
+        words: &["test", "--workspace", "--tests", "--examples"],
+        environment: &[("INSTA_UPDATE", "no")],
+    },
+    Step { name: "doctest", words: &["test", "--workspace", "--doc"], environment: &[] },
+];
+
+/// The names of the steps, in order.
+pub(crate) fn step_names() -> Vec<&'static str> {
+    STEPS.iter().map(|step| step.name).collect()
+}
+
+/// Runs the steps that are named, or all of them, up to the first that fails, and prints how long
+/// each took.
+pub(crate) fn run(only: &[String]) -> ExitCode {
+    let mut times: Vec<(&str, Duration)> = Vec::new();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    for step in STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|o| o == step.name)) {
+        anstream::eprintln!("==> {} (cargo {})", step.name, step.words.join(" "));
+        let started = Instant::now();
+        let status = Command::new(&cargo)
+            .args(step.words)
+            .envs(step.environment.iter().copied())
+            .stdin(Stdio::null())
+            .status();
+        times.push((step.name, started.elapsed()));
+        let failure = match status {
+            Ok(status) if status.success() => continue,
+            Ok(status) => status.to_string(),
+            Err(error) => format!("cargo could not be started: {error}"),
+        };
+        print_times(&times);
+        anstream::eprintln!(
+            "step `{0}` failed ({failure}); run it alone with: cargo xtask test {0}",
+            step.name
+        );
+        return ExitCode::FAILURE;
+    }
+    print_times(&times);
+    ExitCode::SUCCESS
+}
+
+fn print_times(times: &[(&str, Duration)]) {
+    anstream::eprintln!("\ntimes:");
+    for (name, time) in times {
+        anstream::eprintln!("  {name:<12} {:>7.1} s", time.as_secs_f64());
+    }
+}
