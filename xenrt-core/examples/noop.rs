@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let text = text(count)?;
 
     let started = Instant::now();
-    let sequence = SEQUENCE;
+    let sequence = xenrt_core::sequence::parse(&text, "noop.seq")?;
     let plan = Plan::new(&sequence, &registry)?;
     let report = run(plan, RunOptions::new(folder.path()), CancelHandle::new()).await;
     let seconds = started.elapsed().as_secs_f64();
