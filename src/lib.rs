@@ -41,9 +41,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-// So that `#[testcase]` finds this crate by its name in its own documentation and tests.
-extern crate self as xenrt;
-
 pub use async_trait::async_trait;
 pub use xenrt_core::{
     Blame, Error, Result, ToolstackErrorKind, lab, model, remote, report, sequence, sequencer,
