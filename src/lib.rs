@@ -1,1 +1,75 @@
 //! Hypervisor tests written once, run on every toolstack.
+//!
+//! A test is Rust code against [`Host`](model::Host) and [`Guest`](model::Guest). This crate is the
+//! one that a test author depends on; it brings together the parts:
+//!
+//! | here | what it is |
+//! |---|---|
+//! | [`prelude`] | what a file of tests imports |
+//! | [`testcase`](macro@testcase) | the attribute that makes a test known |
+//! | [`model`], [`remote`], [`mod@testcase`] | what tests act on, how anything is reached, what tests are |
+//! | [`sequence`], [`sequencer`], [`report`] | which tests run, running them, telling of it |
+//! | [`lab`] | which hosts there are |
+//! | `xl` (feature) | hosts and guests over the xl command line |
+//! | `virtual_lab` (feature `lab`) | real Xen hosts inside QEMU |
+//!
+//! ```
+//! use xenrt::prelude::*;
+//!
+//! /// A guest that was just made answers.
+//! #[testcase(id = "examples.answers", timeout = "10m")]
+//! struct Answers {
+//!     guest: Arc<dyn Guest>,
+//! }
+//!
+//! #[async_trait]
+//! impl TestCase for Answers {
+//!     async fn prepare(cx: &TestContext) -> Result<Self> {
+//! #       async fn some_host(_: &TestContext) -> Result<Arc<dyn Host>> { Err(TestError::skip("none")) }
+//!         let host: Arc<dyn Host> = some_host(cx).await?;
+//!         Ok(Self { guest: host.create_basic_guest("answers", "generic-linux").await? })
+//!     }
+//!
+//!     async fn run(&mut self, _: &TestContext) -> Result {
+//!         self.guest.wait_until_reachable().await?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let registry = xenrt::testcase::Registry::global()?;
+//! assert_eq!(registry.find("examples.answers")?.description, "A guest that was just made answers.");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub use async_trait::async_trait;
+pub use xenrt_core::{
+    Blame, Error, Result, ToolstackErrorKind, lab, model, remote, report, sequence, sequencer,
+    testcase,
+};
+#[cfg(feature = "lab")]
+pub use xenrt_lab as virtual_lab;
+pub use xenrt_macros::testcase;
+#[cfg(feature = "xl")]
+pub use xenrt_xl as xl;
+
+/// What a file of tests imports: `use xenrt::prelude::*;`.
+///
+/// [`Result`](testcase::TestResult) is that of test bodies here: `Result` alone is "nothing or a
+/// [`TestError`](testcase::TestError)", and `?` works on any error.
+pub mod prelude {
+    pub use std::sync::Arc;
+    pub use std::time::Duration;
+
+    pub use async_trait::async_trait;
+    pub use xenrt_core::model::{
+        Ability, Boot, CrashAction, DiskSource, DiskSpec, Guest, GuestKind, GuestSpec, Host,
+        MacAddress, Memory, NetworkKind, NetworkSpec, PowerState, ShutdownMode, VifSpec,
+    };
+    pub use xenrt_core::remote::{Command, Shell, ShellExt, Wait, wait_until};
+    pub use xenrt_core::testcase::{TestCase, TestContext, TestError, TestResult as Result};
+    pub use xenrt_macros::testcase;
+}
+
+/// What the macros of this project need at the place where they expand; not for people.
+#[doc(hidden)]
+pub use xenrt_core::__private;

@@ -31,5 +31,8 @@ pub use error::{Blame, Error, Result, ToolstackErrorKind};
 /// What the macros of this project need at the place where they expand; not for people.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::model::Ability;
+    pub use crate::testcase::{Requirements, TestDescriptor, erase};
     pub use inventory;
+    pub use std::time::Duration;
 }

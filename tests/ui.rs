@@ -1,0 +1,10 @@
+//! What the compiler says about a `#[testcase]` that is wrong, and that right ones compile.
+//!
+//! After a change of the messages: `TRYBUILD=overwrite cargo test -p xenrt --test ui`, and look.
+
+#[test]
+fn wrong_uses_are_explained_where_they_stand() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/ui/fail/*.rs");
+    cases.pass("tests/ui/pass/*.rs");
+}
