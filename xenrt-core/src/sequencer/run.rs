@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::body::Task;
 use super::dispatch::{Dispatched, Events};
 use super::exit_code::RunEnd;
 use super::finish::with_causes;
@@ -97,7 +98,16 @@ pub async fn run(plan: Plan, mut options: RunOptions, cancel: CancelHandle) -> R
     );
     failures.iter().for_each(|failure| events.log(Level::Warning, failure));
     let plan_cases = Arc::clone(&plan.cases);
-    let end = Runner { plan, options, cancel, events: events.clone() }.run().await;
+    // A task of its own runs on a worker of the runtime, and so the tasks that it starts run there
+    // at once; from the caller's thread each of them would wake another thread.
+    let runner = Runner { plan, options, cancel, events: events.clone() };
+    let end = match Task::start_plain(runner.run()).ended().await {
+        Ok(end) => end,
+        Err(panic) => {
+            events.log(Level::Warning, format!("the sequencer {panic}; this is a bug in it"));
+            RunEnd { release_failed: true, ..RunEnd::default() }
+        }
+    };
     events.end(end);
     // The dispatcher catches what its reporters do, so it answers; if it does not, nothing is known.
     let Ok(Dispatched { summary, exit_code, results, reporter_failures }) = dispatched.await else {
