@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::{Deadlines, GuestImage};
-use crate::remote::{Gateway, SshTarget};
+use crate::remote::{Gateway, SshHop, SshTarget};
 use crate::{Error, Result};
 
 /// One host of a lab: how to reach it, what manages it, and what guests find there.
@@ -107,8 +107,8 @@ impl HostEntry {
             host: self.address.clone(),
             port: self.port,
             key: self.key.clone(),
-            known_hosts: self.known_hosts.clone(),
-            gateways: self.gateway.clone().into_iter().collect(),
+            host_key: self.known_hosts.clone().into(),
+            gateways: self.gateway.clone().into_iter().map(SshHop::from).collect(),
         }
     }
 

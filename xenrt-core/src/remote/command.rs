@@ -13,6 +13,16 @@ pub enum Stdin {
     Bytes(Vec<u8>),
 }
 
+/// The size alone: what a command reads may be secret.
+impl fmt::Debug for Stdin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+        }
+    }
+}
+
 /// One command: a program and its arguments, never a pasted line.
 ///
 /// Arguments are quoted by the library wherever a shell stands between here and the program, so a
@@ -144,6 +154,27 @@ impl Command {
     /// people are shown the [`Display`](fmt::Display) form.
     pub fn to_shell_line(&self) -> String {
         self.render(&|word| word.to_owned())
+    }
+
+    /// Like [`to_shell_line`](Self::to_shell_line), with one more variable in the environment of
+    /// everything that it starts. `assignment` is `NAME=value`, in the shell's own syntax.
+    pub(crate) fn to_shell_line_with(&self, assignment: &str) -> String {
+        let line = self.to_shell_line();
+        match &self.words {
+            // A prefix costs nothing: the shell still replaces itself by the program.
+            Words::ShellLine(_) if self.environment.is_empty() => {
+                format!("export {assignment}\n{line}")
+            }
+            _ => format!("{assignment} {line}"),
+        }
+    }
+
+    /// The program, where this is not a line for a shell.
+    pub fn program(&self) -> Option<&str> {
+        match &self.words {
+            Words::Arguments(words) => words.first().map(String::as_str),
+            Words::ShellLine(_) => None,
+        }
     }
 
     /// `text` with every secret of this command masked.

@@ -7,18 +7,22 @@
 
 mod command;
 mod error;
+mod local;
 mod observed;
 mod output;
 mod process;
 mod shell;
+mod ssh;
 mod target;
 mod wait;
 
 pub use command::{Command, Stdin};
 pub use error::{RemoteError, Result};
+pub use local::LocalShell;
 pub use observed::{CommandRecord, ObservedShell, Observer};
 pub use output::{ExitStatus, Output, shorten_middle};
 pub use process::{Process, ProcessLine};
 pub use shell::{Shell, ShellExt};
-pub use target::{Gateway, SshTarget};
+pub use ssh::SshShell;
+pub use target::{Gateway, HostKeyPolicy, SshHop, SshTarget};
 pub use wait::{Wait, wait_until};

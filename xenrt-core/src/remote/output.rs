@@ -67,11 +67,18 @@ impl Output {
     /// The output itself where the exit status is 0.
     ///
     /// # Errors
-    /// [`RemoteError::Failed`] with the command, its target, status and both outputs, shortened in
+    /// [`RemoteError::NoSuchProgram`] where the shell says that about the program itself, and
+    /// [`RemoteError::Failed`] otherwise, with the command, its target, status and both outputs, shortened in
     /// the middle and with secrets masked.
     pub fn require_success(self, command: &Command, target: &str) -> Result<Self> {
         if self.status.success() {
             return Ok(self);
+        }
+        if let Some(program) = self.missing_program(command) {
+            return Err(RemoteError::NoSuchProgram {
+                target: target.to_owned(),
+                program: command.mask(program),
+            });
         }
         Err(RemoteError::Failed {
             command: command.to_string(),
@@ -80,6 +87,25 @@ impl Output {
             stdout: command.mask(&shorten_middle(self.text().trim_end(), 2000)),
             stderr: command.mask(&shorten_middle(self.error_text().trim_end(), 2000)),
         })
+    }
+
+    /// The program of `command`, where this output says for sure that it is not there: status 127
+    /// (POSIX, "command not found") and nothing but the shell's own message about that program. A
+    /// program that ends with 127 by itself, or a line for a shell, is none.
+    pub fn missing_program<'a>(&self, command: &'a Command) -> Option<&'a str> {
+        let program = command.program()?;
+        let told = self.error_text();
+        let told = told.trim_end();
+        // dash: `sh: 1: x: not found`, bash: `bash: line 1: x: command not found`, busybox: `sh: x:
+        // not found`; `No such file or directory` where the program was named by its path.
+        let endings = [": not found", ": command not found", ": No such file or directory"];
+        let before = endings.iter().find_map(|ending| told.strip_suffix(ending))?;
+        let shell = before.strip_suffix(program)?.strip_suffix(": ")?;
+        let sure = self.status == ExitStatus::Code(127)
+            && self.stdout.is_empty()
+            && !shell.contains(['\n', '\'', '"'])
+            && shell.split(": ").count() <= 2;
+        sure.then_some(program)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Command, Output, Process, Result};
+use super::{Command, Output, Process, RemoteError, Result};
 
 /// A place where commands run: this machine, a dom0, a guest.
 ///
@@ -73,7 +73,7 @@ pub trait ShellExt: Shell {
     /// Runs a command and requires exit status 0.
     ///
     /// # Errors
-    /// As [`Shell::execute`], and [`RemoteError::Failed`](super::RemoteError::Failed).
+    /// As [`Shell::execute`] and [`Output::require_success`].
     async fn run(&self, command: &Command) -> Result<Output> {
         let output = self.execute(command).await?;
         output.require_success(command, self.target())
@@ -94,6 +94,37 @@ pub trait ShellExt: Shell {
     /// As [`Shell::execute`].
     async fn succeeds(&self, command: &Command) -> Result<bool> {
         Ok(self.execute(command).await?.status.success())
+    }
+
+    /// Whether there is a file, folder or device of this name.
+    ///
+    /// # Errors
+    /// As [`Shell::execute`].
+    async fn exists(&self, path: &str) -> Result<bool> {
+        self.succeeds(&Command::new("test").args(["-e", path])).await
+    }
+
+    /// The text of a file; bytes that are not UTF-8 become U+FFFD.
+    ///
+    /// # Errors
+    /// As [`Shell::read_file`].
+    async fn read_text(&self, path: &str) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.read_file(path).await?).into_owned())
+    }
+
+    /// Where a program is, for who cannot do without it.
+    ///
+    /// # Errors
+    /// [`RemoteError::NoSuchProgram`] where it is not, and as [`Shell::execute`].
+    async fn require_program(&self, program: &str) -> Result<String> {
+        let found = self.execute(&Command::new("command").args(["-v", program])).await?;
+        if found.status.success() {
+            return Ok(found.text().trim_end().to_owned());
+        }
+        Err(RemoteError::NoSuchProgram {
+            target: self.target().to_owned(),
+            program: program.to_owned(),
+        })
     }
 }
 

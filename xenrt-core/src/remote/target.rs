@@ -79,7 +79,57 @@ impl<'de> serde::Deserialize<'de> for Gateway {
     }
 }
 
+/// Which host keys are accepted from a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HostKeyPolicy {
+    /// The key must be in the user's own `known_hosts` (`~/.ssh/known_hosts`, or what the user's ssh
+    /// configuration names). An unknown key is refused: nobody is there to be asked.
+    #[default]
+    UserDefault,
+    /// The key must be in this file, and only this file counts.
+    Strict(PathBuf),
+    /// Any key is accepted and none is recorded. Only for guests that a test made: they get a new
+    /// key with each boot, and what is between them and us is checked host by host.
+    AcceptAny,
+}
+
+impl From<Option<PathBuf>> for HostKeyPolicy {
+    /// A file that was named must have the key; else the user's own files must.
+    fn from(file: Option<PathBuf>) -> Self {
+        file.map_or(Self::UserDefault, Self::Strict)
+    }
+}
+
+/// A machine to go through on the way to another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshHop {
+    /// Where it is.
+    pub gateway: Gateway,
+    /// The private key for it; ssh's own choice (agent, default keys) where it is not set.
+    pub key: Option<PathBuf>,
+    /// Which host keys are accepted from it.
+    pub host_key: HostKeyPolicy,
+}
+
+/// A gateway of which nothing more is known: the user's own keys and `known_hosts` have to do.
+impl From<Gateway> for SshHop {
+    fn from(gateway: Gateway) -> Self {
+        Self { gateway, key: None, host_key: HostKeyPolicy::UserDefault }
+    }
+}
+
+impl fmt::Display for SshHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.gateway, f)
+    }
+}
+
 /// A machine to log into.
+///
+/// A machine (or hop) whose `key` and host key are both given is reached by these settings alone.
+/// Where one of them is left to ssh, the user's own ssh configuration fills in what is not said
+/// here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SshTarget {
     /// The user.
@@ -90,10 +140,77 @@ pub struct SshTarget {
     pub port: u16,
     /// The private key; ssh's own choice (agent, default keys) where it is not set.
     pub key: Option<PathBuf>,
-    /// The file with its host key, which must match; the user's own where it is not set.
-    pub known_hosts: Option<PathBuf>,
+    /// Which host keys are accepted from it.
+    pub host_key: HostKeyPolicy,
     /// Machines to go through, the first one first.
-    pub gateways: Vec<Gateway>,
+    pub gateways: Vec<SshHop>,
+}
+
+impl SshTarget {
+    /// `user` at `host`, port 22, with ssh's own keys and `known_hosts`, reached directly.
+    pub fn new(user: impl Into<String>, host: impl Into<String>) -> Self {
+        Self {
+            user: user.into(),
+            host: host.into(),
+            port: 22,
+            key: None,
+            host_key: HostKeyPolicy::UserDefault,
+            gateways: Vec::new(),
+        }
+    }
+
+    /// Sets the port of its sshd.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Sets the private key.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<PathBuf>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Sets which host keys are accepted.
+    #[must_use]
+    pub fn host_key(mut self, policy: HostKeyPolicy) -> Self {
+        self.host_key = policy;
+        self
+    }
+
+    /// This machine, reached through `host` and through whatever `host` is itself reached through:
+    /// a guest through its dom0.
+    ///
+    /// ```
+    /// use xenrt_core::remote::{HostKeyPolicy, SshTarget};
+    ///
+    /// let dom0 = SshTarget::new("root", "127.0.0.1").port(2201).key("/lab/key");
+    /// let guest = SshTarget::new("root", "10.0.0.101")
+    ///     .key("/lab/guest-key")
+    ///     .host_key(HostKeyPolicy::AcceptAny)
+    ///     .through(&dom0);
+    /// assert_eq!(guest.to_string(), "root@10.0.0.101:22 via root@127.0.0.1:2201");
+    /// ```
+    #[must_use]
+    pub fn through(mut self, host: &Self) -> Self {
+        self.gateways = host.gateways.iter().cloned().chain([host.as_hop()]).collect();
+        self
+    }
+
+    /// This machine as one to go through.
+    pub fn as_hop(&self) -> SshHop {
+        SshHop {
+            gateway: Gateway {
+                user: Some(self.user.clone()),
+                host: self.host.clone(),
+                port: Some(self.port),
+            },
+            key: self.key.clone(),
+            host_key: self.host_key.clone(),
+        }
+    }
 }
 
 /// `root@10.0.0.1:22`, with ` via user@gateway` where there is one.
