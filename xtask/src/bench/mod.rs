@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: ours and its peers, alternating in one run, as ratios.
 
+mod noop;
 mod shell;
 mod table;
 
@@ -25,7 +26,7 @@ pub(crate) struct Arguments {
     rounds: u16,
 }
 
-const NAMES: [&str; 2] = ["shell-seq", "shell-par8"];
+const NAMES: [&str; 3] = ["noop", "shell-seq", "shell-par8"];
 
 /// Measures, in a release build.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -39,6 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         }
         anstream::eprintln!("measuring {name}");
         rows.extend(match name {
+            "noop" => noop::run(arguments.rounds.into())?,
             "shell-seq" => shell::run(name, 1, arguments.rounds.into())?,
             "shell-par8" => shell::run(name, 8, arguments.rounds.into())?,
             _ => return Err(format!("the benchmark {name} is listed and not there").into()),
