@@ -1,21 +1,22 @@
-//! The project's own chores: `cargo xtask setup | test`.
+//! The project's own chores: `cargo xtask setup | test | bench`.
+
+mod bench;
+mod setup;
+mod test;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-mod setup;
-mod test;
-
 /// The project's own chores.
-#[derive(Parser)]
+#[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask")]
-struct Args {
+struct Arguments {
     #[command(subcommand)]
     chore: Chore,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Chore {
     /// Install the Debian packages that the virtual lab and the tests need, saying which and why
     Setup,
@@ -25,24 +26,25 @@ enum Chore {
         #[arg(value_parser = test::step_names(), value_name = "STEP")]
         only: Vec<String>,
     },
+    /// Measure this project side by side with what one would use instead
+    Bench(bench::Arguments),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match Args::parse().chore {
-        Chore::Setup => installed().await,
-        Chore::Test { only } => match installed().await {
-            code if code == ExitCode::SUCCESS => test::run(&only),
-            code => code,
-        },
-    }
-}
-
-async fn installed() -> ExitCode {
-    match setup::run().await {
-        Ok(()) => ExitCode::SUCCESS,
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Setup => setup::run().map(|()| ExitCode::SUCCESS),
+        Chore::Test { only } => setup::run().map(|()| test::run(&only)),
+        Chore::Bench(arguments) => bench::run(&arguments).map_err(Into::into),
+    };
+    match done {
+        Ok(code) => code,
         Err(error) => {
-            anstream::eprintln!("setup: {error}");
+            anstream::eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                anstream::eprintln!("  caused by: {error}");
+                cause = error.source();
+            }
             ExitCode::FAILURE
         }
     }

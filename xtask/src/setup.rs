@@ -1,9 +1,13 @@
 //! `cargo xtask setup`: installs the Debian packages that the lab and the tests need.
 
-use xenrt_lab::setup::{LAB, SetupError, TESTS, install};
+use std::error::Error;
+
+use xenrt_lab::setup::{LAB, TESTS, install};
 
 /// Installs what is missing, saying what and why first; silent when nothing is.
-pub(crate) async fn run() -> Result<(), SetupError> {
+pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let everything: Vec<_> = LAB.iter().chain(TESTS).copied().collect();
-    install(&everything, &|line| anstream::eprintln!("setup: {line}")).await
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(install(&everything, &|line| anstream::eprintln!("setup: {line}")))?;
+    Ok(())
 }

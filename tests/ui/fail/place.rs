@@ -29,4 +29,15 @@ impl TestCase for OnImpl {
     }
 }
 
+#[async_trait]
+impl TestCase for Twice {
+    async fn prepare(_: &TestContext) -> Result<Self> {
+        Ok(Self)
+    }
+
+    async fn run(&mut self, _: &TestContext) -> Result {
+        Ok(())
+    }
+}
+
 fn main() {}

@@ -44,10 +44,11 @@ impl TestRecord {
             }
             EventKind::Log { level: Level::Warning, text } => self.warnings.push(text.clone()),
             // What evidence finds broken is a consequence.
-            EventKind::Command(record) if self.phase != Some(Phase::Evidence) => {
-                if !record.status.is_some_and(|status| status.success()) {
-                    self.last_failed_command = Some(record.clone());
-                }
+            EventKind::Command(record)
+                if self.phase != Some(Phase::Evidence)
+                    && !record.status.is_some_and(|status| status.success()) =>
+            {
+                self.last_failed_command = Some(record.clone());
             }
             EventKind::Value { name, value, unit } => {
                 self.values.push((name.clone(), *value, unit.clone()));

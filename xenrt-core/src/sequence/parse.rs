@@ -89,7 +89,7 @@ fn sequence(
     source: &Arc<Source>,
     given: &BTreeMap<String, String>,
 ) -> Result<Sequence, SequenceError> {
-    let root = xml::read(source).map_err(|problem| invalid(source, vec![problem]))?;
+    let root = xml::read(source).map_err(|problem| invalid(source, vec![*problem]))?;
     let mut reader = Reader::new(source, given, &root);
     if root.name != vocabulary::root().name {
         let problem = reader

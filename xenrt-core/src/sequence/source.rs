@@ -40,8 +40,8 @@ impl Source {
 
     /// The place of these bytes; cut to the text and to whole characters where they do not fit.
     pub(super) fn place(&self, at: &Range<usize>) -> Place {
-        let offset = self.text.floor_char_boundary(at.start);
-        let end = self.text.ceil_char_boundary(at.end).max(offset);
+        let offset = boundary_before(&self.text, at.start);
+        let end = boundary_after(&self.text, at.end).max(offset);
         let nearest = self.marks.partition_point(|mark| mark.offset <= offset).saturating_sub(1);
         let mark = self.marks[nearest];
         let characters = self.text[mark.offset..offset].chars().count();
@@ -54,6 +54,17 @@ impl Source {
     }
 }
 
+/// The last beginning of a character at or before this byte.
+pub(super) fn boundary_before(text: &str, byte: usize) -> usize {
+    let byte = byte.min(text.len());
+    (0..=byte).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+/// The first beginning of a character at or after this byte, or the end.
+pub(super) fn boundary_after(text: &str, byte: usize) -> usize {
+    (byte.min(text.len())..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
+}
+
 /// The beginning of each line, and of each piece of a very long line: a file that is one line of
 /// megabytes must not make every place cost megabytes.
 fn marks(text: &str) -> Vec<Mark> {
@@ -64,7 +75,7 @@ fn marks(text: &str) -> Vec<Mark> {
         let (mut column, mut piece) = (1_u32, offset);
         let end = offset + content.len();
         while end - piece > PIECE {
-            let next = text.floor_char_boundary(piece + PIECE);
+            let next = boundary_before(text, piece + PIECE);
             column += u32::try_from(text[piece..next].chars().count()).unwrap_or(u32::MAX);
             marks.push(Mark { offset: next, line, column });
             piece = next;

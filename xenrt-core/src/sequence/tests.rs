@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
 
+use super::source::{boundary_after, boundary_before};
 use super::*;
 use crate::model::Memory;
 
@@ -309,8 +310,8 @@ proptest! {
         let mut text = WHOLE.to_owned();
         for (where_to, length, new) in changes {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1")]
-            let start = text.floor_char_boundary((where_to * text.len() as f64) as usize);
-            let end = text.ceil_char_boundary((start + length).min(text.len()));
+            let start = boundary_before(&text, (where_to * text.len() as f64) as usize);
+            let end = boundary_after(&text, start + length);
             text.replace_range(start..end, &new);
         }
         check(&text);

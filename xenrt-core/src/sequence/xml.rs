@@ -93,7 +93,7 @@ impl<'a> Text<'a> {
 }
 
 /// The root of the text, or what is wrong with it as XML.
-pub(super) fn read(source: &Arc<Source>) -> Result<Element<'_>, Diagnostic> {
+pub(super) fn read(source: &Arc<Source>) -> Result<Element<'_>, Box<Diagnostic>> {
     Tree { source, text: source.text(), open: Vec::new(), root: None }.read()
 }
 
@@ -105,7 +105,7 @@ struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    fn read(mut self) -> Result<Element<'a>, Diagnostic> {
+    fn read(mut self) -> Result<Element<'a>, Box<Diagnostic>> {
         // The reader drops a byte order mark and does not count it.
         let body = self.text.strip_prefix('\u{feff}').unwrap_or(self.text);
         let skipped = self.text.len() - body.len();
@@ -118,15 +118,20 @@ impl<'a> Tree<'a> {
             match event {
                 Err(error) => {
                     let at = skipped + offset(reader.error_position());
-                    return Err(self.malformed(&error, at));
+                    return Err(self.malformed(&error, at).into());
                 }
                 Ok(Event::Start(tag)) => {
                     let element = self.element(&tag, &at)?;
                     if self.open.len() == DEEPEST {
-                        return Err(self.problem(
-                            &element.at,
-                            format!("<{}> stands in more than {DEEPEST} elements", element.name),
-                        ));
+                        return Err(self
+                            .problem(
+                                &element.at,
+                                format!(
+                                    "<{}> stands in more than {DEEPEST} elements",
+                                    element.name
+                                ),
+                            )
+                            .into());
                     }
                     self.open.push(element);
                 }
@@ -151,7 +156,8 @@ impl<'a> Tree<'a> {
                 Ok(Event::DocType(_)) => {
                     return Err(self
                         .problem(&at, "a document type has no place in a sequence file")
-                        .help("remove it"));
+                        .help("remove it")
+                        .into());
                 }
                 Ok(Event::Comment(_)) => {
                     // So that a comment separates the texts around it, as it did in the original.
@@ -170,21 +176,26 @@ impl<'a> Tree<'a> {
         if let Some(element) = self.open.pop() {
             return Err(self
                 .problem(&element.at, format!("<{}> is never closed", element.name))
-                .help(format!("expected </{}> before the end of the file", element.name)));
+                .help(format!("expected </{}> before the end of the file", element.name))
+                .into());
         }
         let end = self.text.len()..self.text.len();
-        self.root
-            .take()
-            .ok_or_else(|| self.problem(&end, "the file has no element").help("expected <xenrt>"))
+        self.root.take().ok_or_else(|| {
+            self.problem(&end, "the file has no element").help("expected <xenrt>").into()
+        })
     }
 
     /// A start tag; `at` are its bytes with the angle brackets.
-    fn element(&self, tag: &BytesStart<'_>, at: &Range<usize>) -> Result<Element<'a>, Diagnostic> {
+    fn element(
+        &self,
+        tag: &BytesStart<'_>,
+        at: &Range<usize>,
+    ) -> Result<Element<'a>, Box<Diagnostic>> {
         let name_at = at.start + 1..at.start + 1 + tag.name().as_ref().len();
         let name = self.text.get(name_at.clone()).unwrap_or_default();
         let element_at = at.start..name_at.end;
         if name.is_empty() {
-            return Err(self.problem(at, "a tag without a name"));
+            return Err(self.problem(at, "a tag without a name").into());
         }
         let mut attributes: Vec<Attribute<'a>> = Vec::new();
         let inside: &str = tag;
@@ -225,7 +236,7 @@ impl<'a> Tree<'a> {
         start..start + part.len()
     }
 
-    fn close(&mut self, element: Element<'a>) -> Result<(), Diagnostic> {
+    fn close(&mut self, element: Element<'a>) -> Result<(), Box<Diagnostic>> {
         match self.open.last_mut() {
             Some(parent) => parent.children.push(Child::Element(element)),
             None if self.root.is_none() => self.root = Some(element),
@@ -233,14 +244,19 @@ impl<'a> Tree<'a> {
                 let message = format!("a second root <{}>", element.name);
                 return Err(self
                     .problem(&element.at, message)
-                    .help("expected the end of the file"));
+                    .help("expected the end of the file")
+                    .into());
             }
         }
         Ok(())
     }
 
     /// Adds a text; `resolved` where it is not the bytes as they stand.
-    fn add_text(&mut self, at: Range<usize>, resolved: Option<String>) -> Result<(), Diagnostic> {
+    fn add_text(
+        &mut self,
+        at: Range<usize>,
+        resolved: Option<String>,
+    ) -> Result<(), Box<Diagnostic>> {
         let raw = self.text.get(at.clone()).unwrap_or_default();
         let Some(element) = self.open.last_mut() else {
             if raw.trim().is_empty() {
@@ -248,7 +264,10 @@ impl<'a> Tree<'a> {
             }
             let lead = raw.len() - raw.trim_start().len();
             let at = at.start + lead..at.start + lead + raw.trim().len();
-            return Err(self.problem(&at, "text outside of the root element").help("remove it"));
+            return Err(self
+                .problem(&at, "text outside of the root element")
+                .help("remove it")
+                .into());
         };
         let literal = resolved.is_none() && !raw.contains('\r');
         let text = match resolved {
@@ -269,16 +288,21 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    fn resolve(&self, reference: &BytesRef<'_>, at: &Range<usize>) -> Result<String, Diagnostic> {
+    fn resolve(
+        &self,
+        reference: &BytesRef<'_>,
+        at: &Range<usize>,
+    ) -> Result<String, Box<Diagnostic>> {
         match reference.resolve_char_ref() {
             Ok(Some(character)) => return Ok(character.to_string()),
             Ok(None) => {}
-            Err(error) => return Err(self.bad_reference(&error, at)),
+            Err(error) => return Err(self.bad_reference(&error, at).into()),
         }
         let name: &str = reference;
         resolve_predefined_entity(name).map(str::to_owned).ok_or_else(|| {
             self.problem(at, format!("unknown reference &{name};"))
                 .help("expected &amp;, &lt;, &gt;, &quot;, &apos; or a number such as &#65;")
+                .into()
         })
     }
 

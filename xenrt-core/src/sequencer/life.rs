@@ -33,10 +33,11 @@ pub(super) async fn live(shared: &Arc<RunShared>, index: TestIndex) -> Outcome {
         Ok(end) => (end.outcome, end.case),
         Err(trouble) => (trouble.outcome(cx.phase()), None),
     };
-    if cx.has_used_anything() && outcome == Outcome::Passed {
-        if let Err(failed) = check(&cx).await {
-            outcome = failed;
-        }
+    if cx.has_used_anything()
+        && outcome == Outcome::Passed
+        && let Err(failed) = check(&cx).await
+    {
+        outcome = failed;
     }
     let went_wrong = !matches!(outcome, Outcome::Passed | Outcome::Skipped { .. });
     if went_wrong && cx.has_used_anything() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
@@ -39,9 +40,8 @@ pub(super) async fn prepare(
         let mut resources = get_hosts(plan, provider, scope, events).await?;
         resources.guests = make_guests(plan, &resources, events).await?;
         // Nobody is at work yet, so this is what the first test is compared with.
-        let inventories = resources.hosts.iter().map(|run_host| async {
-            run_host.ledger.begin(inventory(events, run_host.host.as_ref()).await);
-        });
+        let inventories: Vec<BoxFuture<'_, ()>> =
+            resources.hosts.iter().map(|host| begin(host, events).boxed()).collect();
         futures::future::join_all(inventories).await;
         Ok(resources)
     };
@@ -50,6 +50,10 @@ pub(super) async fn prepare(
         result = work => result,
         () = cancel.cancelled() => Err("the run was cancelled while it was prepared".to_owned()),
     }
+}
+
+async fn begin(run_host: &RunHost, events: &Events) {
+    run_host.ledger.begin(inventory(events, run_host.host.as_ref()).await);
 }
 
 /// Does one step and tells when it began and ended. The error is that of the whole preparation.
@@ -124,14 +128,17 @@ async fn make_guests(
 ) -> Result<Vec<RunGuest>, String> {
     let steps = plan.prepare.hosts.iter().enumerate();
     let steps = steps.flat_map(|(at, host)| host.guests.iter().map(move |guest| (at, guest)));
-    let guests = steps.map(|(at, guest_step)| {
-        let host = Arc::clone(&resources.hosts[at].host);
-        async move {
-            let name = format!("guest {}", guest_step.name);
-            let guest = step(events, &name, make_guest(host, guest_step)).await?;
-            Ok(RunGuest { name: guest_step.name.clone(), guest, host: at })
-        }
-    });
+    let guests: Vec<BoxFuture<'_, Result<RunGuest, String>>> = steps
+        .map(|(at, guest_step)| {
+            let host = Arc::clone(&resources.hosts[at].host);
+            let work = async move {
+                let name = format!("guest {}", guest_step.name);
+                let guest = step(events, &name, make_guest(host, guest_step)).await?;
+                Ok(RunGuest { name: guest_step.name.clone(), guest, host: at })
+            };
+            work.boxed()
+        })
+        .collect();
     // All are tried, so that all problems are told; the first one in the file's order is the
     // reason of the blocked tests.
     let results: Vec<Result<_, String>> =

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::body::Task;
 use super::dispatch::{Dispatched, Events};
 use super::exit_code::RunEnd;
 use super::finish::with_causes;
@@ -97,7 +98,27 @@ pub async fn run(plan: Plan, mut options: RunOptions, cancel: CancelHandle) -> R
     );
     failures.iter().for_each(|failure| events.log(Level::Warning, failure));
     let plan_cases = Arc::clone(&plan.cases);
-    let end = Runner { plan, options, cancel, events: events.clone() }.run().await;
+    // A task of its own runs on a worker of the runtime, and so the tasks that it starts run there
+    // at once; from the caller's thread each of them would wake another thread.
+    let runner = Runner {
+        plan,
+        provider: options.provider,
+        keep: options.keep,
+        allow_leaks: options.allow_leaks,
+        run_folder: options.run_folder,
+        test_timeout: options.test_timeout,
+        cleanup_reserve: options.cleanup_reserve,
+        grace: options.grace,
+        cancel,
+        events: events.clone(),
+    };
+    let end = match Task::start_plain(runner.run()).ended().await {
+        Ok(end) => end,
+        Err(panic) => {
+            events.log(Level::Warning, format!("the sequencer {panic}; this is a bug in it"));
+            RunEnd { release_failed: true, ..RunEnd::default() }
+        }
+    };
     events.end(end);
     // The dispatcher catches what its reporters do, so it answers; if it does not, nothing is known.
     let Ok(Dispatched { summary, exit_code, results, reporter_failures }) = dispatched.await else {
@@ -148,7 +169,13 @@ fn no_dispatcher(run: RunId, error: &std::io::Error) -> RunReport {
 /// The parts of a run after its first event and before its last.
 struct Runner {
     plan: Plan,
-    options: RunOptions,
+    provider: Option<Arc<dyn LabProvider>>,
+    keep: Keep,
+    allow_leaks: bool,
+    run_folder: PathBuf,
+    test_timeout: Duration,
+    cleanup_reserve: Duration,
+    grace: Duration,
     cancel: CancelHandle,
     events: Events,
 }
@@ -173,7 +200,7 @@ impl Runner {
         RunEnd {
             cancelled: self.cancel.is_cancelled(),
             only_prepares: self.plan.root.is_none(),
-            allow_leaks: self.options.allow_leaks,
+            allow_leaks: self.allow_leaks,
             ..end
         }
     }
@@ -183,7 +210,7 @@ impl Runner {
             self.events.log(Level::Warning, "no test is selected");
             return RunEnd::default();
         }
-        let provider = self.options.provider.as_ref();
+        let provider = self.provider.as_ref();
         let prepared = prepare(&self.plan, provider, scope, &self.events, &self.cancel).await;
         let (resources, failure) = match prepared {
             Ok(resources) => (resources, None),
@@ -197,16 +224,16 @@ impl Runner {
                 cases: Arc::clone(&self.plan.cases),
                 resources,
                 provider: provider.cloned(),
-                run_folder: self.options.run_folder.clone(),
+                run_folder: self.run_folder.clone(),
                 cancel: self.cancel.clone(),
-                test_timeout: self.options.test_timeout,
-                cleanup_reserve: self.options.cleanup_reserve,
-                grace: self.options.grace,
+                test_timeout: self.test_timeout,
+                cleanup_reserve: self.cleanup_reserve,
+                grace: self.grace,
             }));
             walk.walk(root, failure).await;
             went_wrong |= walk.went_wrong();
         }
-        let keep = match self.options.keep {
+        let keep = match self.keep {
             Keep::Never => false,
             Keep::OnFailure => went_wrong,
             Keep::Always => true,
@@ -256,7 +283,7 @@ impl Runner {
         while let Some(undo) = scope.take_last() {
             self.warn(format!("not undone: {}", undo.description()));
         }
-        if let Some(provider) = &self.options.provider
+        if let Some(provider) = &self.provider
             && !self.plan.prepare.hosts.is_empty()
         {
             self.warn(format!("not released: the hosts of {}", provider.description()));

@@ -49,7 +49,7 @@ async fn the_first_time_interrupts_undoes_and_releases() {
 #[tokio::test(start_paused = true)]
 async fn the_second_time_ends_at_once_and_says_what_is_left() {
     let tests = vec![case!("t.stubborn", cleanup: |_cx| { std::future::pending().await }, |cx| {
-        cx.on_cleanup(Undo::new("never", || std::future::pending()));
+        cx.on_cleanup(Undo::new("never", std::future::pending));
         std::future::pending().await
     })];
     let cancel = CancelHandle::new();

@@ -97,7 +97,7 @@ async fn an_undo_that_fails_or_hangs_is_a_leak_and_does_not_stop_the_rest() {
         vec![
             case!("t.refused", |cx| { build(cx).await }),
             case!("t.hangs", |cx| {
-                cx.on_cleanup(Undo::new("wait for ever", || std::future::pending()));
+                cx.on_cleanup(Undo::new("wait for ever", std::future::pending));
                 cx.on_cleanup(Undo::new("panic", || async { panic!("in an undo") }));
                 cx.on_cleanup(Undo::new("do the last first", || async { Ok(()) }));
                 Ok(())

@@ -1,5 +1,7 @@
 //! The sequencer against hosts that exist in memory alone: every outcome, every fault.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without, it may panic about")]
+
 #[macro_use]
 mod support;
 

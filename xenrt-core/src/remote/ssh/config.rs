@@ -61,7 +61,7 @@ impl Station {
 
     /// Looks at its files before ssh does, which words their absence as a refused login.
     pub(super) fn check_files(&self) -> Result<(), ConnectFailure> {
-        use std::os::unix::fs::PermissionsExt;
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
         let refuse = |message: String| {
             Err(ConnectFailure::Authentication { target: self.name.clone(), message })
         };
@@ -74,8 +74,11 @@ impl Station {
                 Ok(known) if !known.is_file() => {
                     return refuse(format!("the key {shown} is not a file"));
                 }
-                // OpenSSH ignores a private key that others can read (sshkey_perm_ok).
-                Ok(known) if known.permissions().mode() & 0o077 != 0 => {
+                // OpenSSH ignores its user's private key if others can read it (sshkey_perm_ok).
+                Ok(known)
+                    if known.permissions().mode() & 0o077 != 0
+                        && known.uid() == nix::unistd::getuid().as_raw() =>
+                {
                     return refuse(format!(
                         "the key file {shown} can be read by others, so ssh does not use it; run \
                          `chmod 600 {shown}`"

@@ -163,3 +163,73 @@ impl Stopper for SshStopper {
         report(stop(&self.pool, &self.key, leader).await, &self.pool.name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command as Program, Stdio};
+
+    use super::*;
+
+    /// Shells that are found on far sides; `sh` is what every machine has.
+    fn shells() -> Vec<Vec<&'static str>> {
+        let known = [vec!["sh"], vec!["bash"], vec!["dash"], vec!["busybox", "sh"]];
+        let there = |shell: &Vec<&str>| {
+            let mut works = Program::new(shell[0]);
+            works.args(&shell[1..]).args(["-c", "true"]).status().is_ok()
+        };
+        let shells: Vec<_> = known.into_iter().filter(there).collect();
+        assert!(!shells.is_empty());
+        shells
+    }
+
+    fn spawn(shell: &[&str], command: &Command, key: &str, own_group: bool) -> Child {
+        let mut program = Program::new(shell[0]);
+        program.args(&shell[1..]).arg("-c").arg(findable(command, key)).stdout(Stdio::null());
+        if own_group {
+            program.process_group(0);
+        }
+        program.spawn().unwrap()
+    }
+
+    /// Runs the stopping script with `shell`, against a command that the same shell runs.
+    fn stops(shell: &[&str], line: &str, own_group: bool) {
+        let key = format!("test-{}-{}", std::process::id(), rand::random::<u32>());
+        let mut child = spawn(shell, &Command::shell_line(line), &key, own_group);
+        let mut bystander = spawn(shell, &Command::shell_line(line), "other", true);
+        // The first look may come before the shell runs the line.
+        let started = std::time::Instant::now();
+        let ended = loop {
+            let done = Program::new(shell[0])
+                .args(&shell[1..])
+                .arg("-c")
+                .arg(stop_command(&key, None).to_shell_line())
+                .output()
+                .unwrap();
+            assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "{shell:?} {line:?} runs on");
+        };
+        assert!(!ended.success());
+        assert_eq!(bystander.try_wait().unwrap(), None, "another command was ended");
+        Program::new("kill").arg("-9").arg(format!("-{}", bystander.id())).status().unwrap();
+        bystander.wait().unwrap();
+    }
+
+    #[test]
+    fn every_shell_can_end_a_group() {
+        for shell in shells() {
+            stops(&shell, "sleep 43210 & sleep 43210", true);
+            stops(&shell, "while :; do :; done", true);
+        }
+    }
+
+    #[test]
+    fn every_shell_can_end_a_program_without_a_group_of_its_own() {
+        for shell in shells() {
+            stops(&shell, "sleep 43211", false);
+        }
+    }
+}

@@ -153,6 +153,7 @@ pub(crate) fn sequence(hosts: Vec<HostStep>, steps: Vec<Node>) -> Sequence {
     Sequence {
         file: "made.seq".into(),
         variables: BTreeMap::new(),
+        warnings: Vec::new(),
         prepare: Prepare { hosts },
         tests: Some(root),
     }
