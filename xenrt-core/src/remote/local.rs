@@ -176,12 +176,11 @@ impl Shell for LocalShell {
             return Err(no_pipe(command));
         };
         let (stdin, input) = (child.stdin.take(), command.stdin_value().clone());
-        let exit = async move {
-            let (status, ()) = tokio::join!(child.wait(), feed(stdin, &input));
-            status.map(status_of).map_err(|error| error.to_string())
-        };
+        let feed = async move { feed(stdin, &input).await };
+        let exit =
+            async move { child.wait().await.map(status_of).map_err(|error| error.to_string()) };
         let stopper = LocalStopper(group);
-        let running = Running { stdout, stderr, exit, stopper, announcement: None, deadline };
+        let running = Running { stdout, stderr, feed, exit, stopper, announcement: None, deadline };
         let process = running.drive(TARGET, command);
         self.processes.add(&process);
         Ok(process)

@@ -263,10 +263,13 @@ pub(super) trait Stopper: Send + Sync + fmt::Debug {
 }
 
 /// The ends of a running process that its driver works on.
-pub(super) struct Running<Out, Err, Exit, S> {
+pub(super) struct Running<Out, Err, Feed, Exit, S> {
     pub(super) stdout: Out,
     pub(super) stderr: Err,
-    /// Resolves when the program has ended; the message of an error says how it was lost.
+    /// Gives the program its standard input.
+    pub(super) feed: Feed,
+    /// Resolves when the program has ended; the message of an error says how it was lost. Awaited
+    /// when both streams have ended.
     pub(super) exit: Exit,
     pub(super) stopper: S,
     /// What stands before the process id in the first line of standard error, where the shell makes
@@ -276,10 +279,11 @@ pub(super) struct Running<Out, Err, Exit, S> {
     pub(super) deadline: Instant,
 }
 
-impl<Out, Err, Exit, S> Running<Out, Err, Exit, S>
+impl<Out, Err, Feed, Exit, S> Running<Out, Err, Feed, Exit, S>
 where
     Out: AsyncRead + Send + Unpin + 'static,
     Err: AsyncRead + Send + Unpin + 'static,
+    Feed: Future<Output = ()> + Send + 'static,
     Exit: Future<Output = Result<ExitStatus, String>> + Send + 'static,
     S: Stopper + 'static,
 {
@@ -301,8 +305,11 @@ where
     async fn run(self, noted: NoteEnd) {
         /// A process that was stopped may keep its streams open for this much longer.
         const AFTER_STOP: Duration = Duration::from_secs(5);
+        /// A shell announces its process id about as soon as it is started.
+        const ANNOUNCED: Duration = Duration::from_secs(2);
         let shared = &noted.0;
-        let leader = Mutex::new(None);
+        let leader = tokio::sync::watch::Sender::new(None);
+        let announced = self.announcement.is_some();
         let mut first = self.announcement;
         let mut stopper = self.stopper;
         let end = async {
@@ -311,12 +318,13 @@ where
                 if let Some(pid) = first.take().and_then(|word| line.strip_prefix(word))
                     && let Ok(pid) = pid.trim().parse::<u32>()
                 {
-                    *leader.lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
+                    leader.send_replace(Some(pid));
                     return;
                 }
                 shared.push(ProcessLine::Stderr(line));
             });
-            tokio::join!(stdout, stderr, self.exit).2
+            tokio::join!(stdout, stderr, self.feed);
+            self.exit.await
         };
         let mut end = std::pin::pin!(end);
         let over_deadline = tokio::select! {
@@ -329,9 +337,14 @@ where
             () = tokio::time::sleep_until(self.deadline) => true,
         };
         // Output must be read on while the process is stopped, or it may block and not stop.
-        let leader = || *leader.lock().unwrap_or_else(PoisonError::into_inner);
         let stopped = async {
-            stopper.stop(leader()).await;
+            if announced {
+                // It may have been started only just now.
+                let mut pid = leader.subscribe();
+                let _ = tokio::time::timeout(ANNOUNCED, pid.wait_for(Option::is_some)).await;
+            }
+            let pid = *leader.borrow();
+            stopper.stop(pid).await;
             tokio::time::sleep(AFTER_STOP).await;
         };
         let ended = tokio::select! {

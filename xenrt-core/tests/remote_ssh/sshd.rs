@@ -82,13 +82,22 @@ impl Sshd {
         }
     }
 
+    /// The processes that serve a connection each.
+    fn serving(&self) -> Vec<u32> {
+        let server = self.server.as_ref().unwrap().id();
+        let all = processes().into_iter();
+        all.filter(|(_, parent)| *parent == server).map(|(pid, _)| pid).collect()
+    }
+
+    /// How many connections there are.
+    pub(crate) fn connections(&self) -> usize {
+        self.serving().len()
+    }
+
     /// Ends the processes that serve the connections that exist.
     pub(crate) fn cut_connections(&self) {
-        let server = self.server.as_ref().unwrap().id();
-        for (pid, parent) in processes() {
-            if parent == server {
-                signal(pid, "KILL");
-            }
+        for pid in self.serving() {
+            signal(pid, "KILL");
         }
     }
 
@@ -148,7 +157,7 @@ pub(crate) fn runs(line: &str) -> bool {
     !found.stdout.is_empty()
 }
 
-pub(crate) fn signal(pid: u32, signal: &str) {
+fn signal(pid: u32, signal: &str) {
     let _ = Program::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status();
 }
 
@@ -171,7 +180,7 @@ pub(crate) async fn until_async(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// All processes of this machine with their parents.
-pub(crate) fn processes() -> Vec<(u32, u32)> {
+fn processes() -> Vec<(u32, u32)> {
     let listed = Program::new("ps").args(["-eo", "pid=,ppid="]).output().unwrap();
     String::from_utf8(listed.stdout)
         .unwrap()

@@ -151,10 +151,11 @@ pub(super) fn text(
     config: &Path,
     timeout: Duration,
 ) -> Result<String, String> {
+    // LogLevel INFO: at ERROR a gateway does not say why it cannot reach the next machine.
     // The first value that ssh finds for an option counts, so these stand before the machines'.
     let mut text = format!(
         "Host *\n  BatchMode yes\n  ConnectTimeout {}\n  ServerAliveInterval {ALIVE_INTERVAL}\n  \
-         ServerAliveCountMax {ALIVE_COUNT}\n  LogLevel ERROR\n  UpdateHostKeys no\n  ForwardAgent \
+         ServerAliveCountMax {ALIVE_COUNT}\n  LogLevel INFO\n  UpdateHostKeys no\n  ForwardAgent \
          no\n  ForwardX11 no\n  ClearAllForwardings yes\n  PermitLocalCommand no\n  RemoteCommand \
          none\n  RequestTTY no\n  EscapeChar none\n",
         timeout.as_secs().max(1)

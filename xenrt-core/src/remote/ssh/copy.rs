@@ -106,11 +106,28 @@ impl Copy<'_> {
         let session = timeout(limit, session).await.map_err(|_| self.error(&stalled()))??;
         let mut stderr = Vec::new();
         let mut stderr_pipe = session.stderr;
-        let (transferred, status, _) = tokio::join!(
-            transfer(session.stdin, session.stdout),
-            session.end.wait(),
-            stderr_pipe.read_to_end(&mut stderr),
+        let over = tokio::sync::Notify::new();
+        let (transferred, ()) = tokio::join!(
+            async {
+                let transferred = transfer(session.stdin, session.stdout).await;
+                over.notify_one();
+                transferred
+            },
+            async {
+                let late = async {
+                    over.notified().await;
+                    tokio::time::sleep(STALL).await;
+                };
+                tokio::select! {
+                    _ = stderr_pipe.read_to_end(&mut stderr) => {}
+                    () = late => {}
+                }
+            },
         );
+        let Ok(status) = timeout(STALL, session.end.wait()).await else {
+            guard.stop().await;
+            return Err(self.error(&transferred.err().unwrap_or_else(stalled)));
+        };
         let stderr = String::from_utf8_lossy(&stderr).trim_end().to_owned();
         match (transferred, status) {
             (Ok(()), Ok(status)) => {

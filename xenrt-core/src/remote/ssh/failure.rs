@@ -50,7 +50,8 @@ impl ConnectFailure {
         }
         let told: Vec<String> = said
             .iter()
-            .filter(|(_, line)| !line.is_empty() && !line.ends_with("stdio forwarding failed"))
+            .filter(|(_, line)| !NOISE.iter().any(|noise| line.starts_with(noise)))
+            .filter(|(_, line)| !line.is_empty())
             .map(|(station, line)| {
                 if std::ptr::eq(*station, target) {
                     line.clone()
@@ -76,10 +77,10 @@ impl ConnectFailure {
             return host_key("it shows another key than the one on record");
         }
         if let Some(unknown) = line("host key is known for") {
-            return host_key(unknown);
+            return host_key(unknown.trim_end_matches('.'));
         }
         if let Some(failed) = line("Host key verification failed") {
-            return host_key(failed);
+            return host_key(failed.trim_end_matches('.'));
         }
         if let Some(denied) =
             line("Permission denied (").or(line("Too many authentication failures"))
@@ -88,12 +89,15 @@ impl ConnectFailure {
             let key = line("Load key").map(|load| format!("{load}; ")).unwrap_or_default();
             return Some(Self::Authentication {
                 target: station.name.clone(),
-                message: format!("{key}{denied}"),
+                message: format!("{key}{}", denied.trim_end_matches('.')),
             });
         }
         None
     }
 }
+
+/// What ssh says beside the point.
+const NOISE: [&str; 2] = ["Warning: Permanently added", "stdio forwarding failed"];
 
 /// What to do about a connection that could not be made, judged by ssh's own words.
 fn remedy(said: &str) -> &'static str {

@@ -1,9 +1,11 @@
 //! The private folder for control sockets, configurations and logs.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use tempfile::TempDir;
@@ -70,7 +72,8 @@ fn lock(file: &File) -> io::Result<Flock<File>> {
         .map_err(|(_, error)| error.into())
 }
 
-/// Removes folders that nobody holds any more. Their masters end by themselves (`ControlPersist`).
+/// Removes folders that nobody holds any more, and ends the masters in them. Most have ended by
+/// themselves by then (`ControlPersist`), but not those through which a program still runs.
 fn remove_abandoned(base: &Path) {
     let Ok(entries) = std::fs::read_dir(base) else { return };
     for entry in entries.flatten() {
@@ -84,9 +87,36 @@ fn remove_abandoned(base: &Path) {
         // No lock file yet: a folder that is being made right now.
         let Ok(file) = File::open(entry.path().join("lock")) else { continue };
         if let Ok(_lock) = lock(&file) {
+            for own in std::fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+                end_master(&own.path().join(SOCKET));
+            }
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// The control socket of a master, in the master's own folder.
+pub(super) const SOCKET: &str = "master";
+
+/// Tells the master behind a control socket to end, with everything that runs through it.
+pub(super) fn end_master(socket: &Path) {
+    // MUX_MSG_HELLO with version 4, then MUX_C_TERMINATE with request id 0 (PROTOCOL.mux).
+    const GOODBYE: [u8; 24] = [
+        0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 4, //
+        0, 0, 0, 8, 0x10, 0, 0, 5, 0, 0, 0, 0,
+    ];
+    // A master drops what it has not read when the other side hangs up, so its end is waited for. It
+    // answers at once, or not at all: then nothing more can be done from here.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let goodbye = || {
+        let mut socket = UnixStream::connect(socket)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.write_all(&GOODBYE)?;
+        socket.read_to_end(&mut Vec::new())
+    };
+    // An error says that it is gone already, or that it went before it had answered.
+    let _ = goodbye();
 }
 
 #[cfg(test)]

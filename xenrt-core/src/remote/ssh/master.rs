@@ -5,10 +5,9 @@
 //! It would outlive us, so it is told to end by itself when nobody has been connected to it for
 //! [`IDLE`]. As long as we live, one connection to its control socket, the *holder*, keeps it from
 //! being idle; the same connection tells us at once when the master ends. After `kill -9` of this
-//! process the kernel closes the holder, and the master follows.
+//! process the kernel closes the holder, and the master follows; or, where a program still runs through it,
+//! when the next process of ours starts.
 
-use std::io::Write;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use tokio::sync::Notify;
 use super::super::SshTarget;
 use super::config::{self, Station};
 use super::failure::ConnectFailure;
-use super::folder::Folder;
+use super::folder::{Folder, SOCKET, end_master};
 
 /// A master that nobody is connected to ends after this many seconds.
 const IDLE: u8 = 5;
@@ -76,7 +75,7 @@ impl Master {
         std::fs::write(&config, text)
             .map_err(|error| local("cannot write the configuration of ssh", error))?;
 
-        let socket = own_folder.0.join("master");
+        let socket = own_folder.0.join(SOCKET);
         let mut ssh = tokio::process::Command::new("ssh");
         ssh.arg("-F").arg(&config).arg("-E").arg(&last.log).arg("-S").arg(&socket);
         ssh.args(["-M", "-N", "-o", &format!("ControlPersist={IDLE}s"), &last.alias]);
@@ -148,17 +147,8 @@ impl Master {
 
     /// Ends the process and everything that runs through it.
     pub(super) fn close(&self) {
-        // MUX_MSG_HELLO with version 4, then MUX_C_TERMINATE with request id 0 (PROTOCOL.mux).
-        const GOODBYE: [u8; 24] = [
-            0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 4, //
-            0, 0, 0, 8, 0x10, 0, 0, 5, 0, 0, 0, 0,
-        ];
         self.mark_dead();
-        // A master that is gone already needs no goodbye.
-        if let Ok(mut socket) = StdUnixStream::connect(&self.socket) {
-            let _ = socket.set_nonblocking(true);
-            let _ = socket.write_all(&GOODBYE);
-        }
+        end_master(&self.socket);
         self.holder.abort();
     }
 }

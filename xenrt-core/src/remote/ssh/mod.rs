@@ -147,13 +147,12 @@ impl Shell for SshShell {
         let ended = {
             let all = async {
                 // The streams of a connection that breaks end; the status says that it broke.
-                let (_, _, _, status) = tokio::join!(
+                let _ = tokio::join!(
                     feed(stdin, command.stdin_value()),
                     out.read_to_end(&mut stdout),
                     err.read_to_end(&mut stderr),
-                    end.wait(),
                 );
-                status
+                end.wait().await
             };
             timeout_at(deadline, all).await
         };
@@ -191,13 +190,13 @@ impl Shell for SshShell {
         };
         let (stdin, input) = (session.stdin, command.stdin_value().clone());
         let end = session.end;
-        let exit = async move { tokio::join!(end.wait(), feed(stdin, &input)).0 };
         let stopper = SshStopper { pool: Arc::clone(&self.pool), key: guard.key().to_owned() };
         guard.let_go();
         let process = Running {
             stdout: session.stdout,
             stderr: session.stderr,
-            exit,
+            feed: async move { feed(stdin, &input).await },
+            exit: end.wait(),
             stopper,
             announcement: Some(ANNOUNCEMENT),
             deadline,

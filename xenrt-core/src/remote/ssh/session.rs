@@ -32,7 +32,9 @@ pub(super) struct SessionEnd {
 }
 
 impl SessionEnd {
-    /// How the program ended.
+    /// How the program ended. To be called when both streams have ended: the master throws output
+    /// away that has not been read when the control connection is closed, which is done here as soon
+    /// as the status has come.
     ///
     /// # Errors
     /// When the connection broke off before that was known; says how.
