@@ -334,7 +334,8 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     }
 
     /// Changes how many vCPUs it uses. Before: Halted, or Running with the ability. After: the
-    /// toolstack, the hypervisor and - where it can be reached - the guest itself say so.
+    /// toolstack, the hypervisor and - where it can be reached - the guest itself say so. A guest
+    /// that can be reached and leaves new vCPUs offline is told to use them.
     ///
     /// # Errors
     /// As all verbs, see [`Guest`]; [`Error::Invalid`] for none or more than its maximum.
@@ -351,7 +352,15 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
             self.host().require(Ability::VcpuHotplug)?;
         }
         self.request(&action).await?;
+        let before = self.expectation().get();
         self.expectation().update(|expected| expected.vcpus = vcpus);
+        if state == PowerState::Running && before.reachable && vcpus > before.vcpus {
+            let shell = self.shell().await?;
+            let waiting_for = format!("guest {} to use {vcpus} vCPUs", self.name());
+            wait_until(waiting_for, || inside::bring_online(shell.as_ref(), vcpus))
+                .within(self.deadlines().device)
+                .await?;
+        }
         self.wait_until_as_expected("its vCPUs", self.deadlines().device).await
     }
 
