@@ -536,7 +536,7 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     async fn wait_until_reachable(&self) -> Result<()> {
         let address = self.wait_for_address().await?;
         let shell = self.shell_at(address)?;
-        let probe = Command::new("true").deadline(Duration::from_secs(20));
+        let probe = Command::new("true").deadline(Duration::from_secs(60));
         let waiting_for = format!("a login into guest {} at {address} to work", self.name());
         let result = wait_until(waiting_for, || async {
             self.require_alive("to be reachable").await?;
@@ -567,7 +567,7 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     async fn is_reachable(&self) -> bool {
         let Some(address) = self.expectation().get().address else { return false };
         let Ok(shell) = self.shell_at(address) else { return false };
-        let probe = Command::new("true").deadline(Duration::from_secs(20));
+        let probe = Command::new("true").deadline(Duration::from_secs(60));
         shell.succeeds(&probe).await.unwrap_or(false)
     }
 
@@ -705,7 +705,7 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     #[doc(hidden)]
     async fn boot_id(&self) -> Result<String> {
         let read = Command::new("cat").arg("/proc/sys/kernel/random/boot_id");
-        Ok(self.shell().await?.text(&read.deadline(Duration::from_secs(20))).await?)
+        Ok(self.shell().await?.text(&read.deadline(Duration::from_secs(60))).await?)
     }
 
     #[doc(hidden)]

@@ -211,7 +211,7 @@ pub trait Host: std::any::Any + Send + Sync + std::fmt::Debug {
 
     /// Whether a login into dom0 works now.
     async fn is_reachable(&self) -> bool {
-        let probe = Command::new("true").deadline(Duration::from_secs(20));
+        let probe = Command::new("true").deadline(Duration::from_secs(60));
         self.dom0().succeeds(&probe).await.unwrap_or(false)
     }
 
