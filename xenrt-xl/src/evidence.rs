@@ -8,7 +8,7 @@ use xenrt_core::remote::Command;
 use crate::script::q;
 
 /// The longest that one source may take: things are broken when evidence is collected.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The sources of a host whose folder for what this library makes is `work_folder`.
 pub(crate) fn sources(work_folder: &str) -> Vec<EvidenceSource> {

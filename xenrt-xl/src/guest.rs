@@ -51,6 +51,8 @@ struct GuestState {
     definition: Definition,
     /// The host that it is on.
     host: Arc<HostShared>,
+    /// The domain that was seen last.
+    domid: Option<u32>,
     /// Whether it was deleted. Only needed for guests that have no definition on the host.
     deleted: bool,
 }
@@ -69,7 +71,7 @@ impl GuestShared {
             kind: definition.kind,
             image: definition.image.clone(),
             expectation: Expectation::new(definition.expected(view)),
-            state: Mutex::new(GuestState { definition, host, deleted: false }),
+            state: Mutex::new(GuestState { definition, host, domid: None, deleted: false }),
             sweeps: Sweeps::default(),
         }
     }
@@ -119,6 +121,19 @@ impl XlGuest {
         XlHost { shared: self.shared.host(), scope: self.scope.clone() }
     }
 
+    /// Notes which domain was seen. Connections into another one before it are dropped: to wait for
+    /// their end would take minutes.
+    async fn saw(&self, domid: Option<u32>) {
+        let Some(domid) = domid else { return };
+        let before = self.shared.state().domid.replace(domid);
+        let address = self.shared.expectation.get().address;
+        if let (Some(before), Some(address)) = (before, address)
+            && before != domid
+        {
+            self.shared.host().drop_connections(address).await;
+        }
+    }
+
     /// Looks at it, and notes the definition that was found.
     async fn observe(&self) -> Result<(Observation, Definition)> {
         let host = self.xl_host();
@@ -139,6 +154,7 @@ impl XlGuest {
                 format!("host {:?} has neither a definition nor a domain of it", host.name()),
             ));
         }
+        self.saw(seen.domain(uuid).map(|domain| domain.domid)).await;
         Ok((seen, self.shared.definition()))
     }
 }
@@ -197,7 +213,9 @@ impl Guest for XlGuest {
         let text = error::text(&dom0, &command, "look at", &self.shared.object()).await?;
         let own = domain_list(&text)?.into_iter().filter(|own| own.uuid == self.shared.uuid);
         // A living domain before one that is being removed.
-        Ok(own.min_by_key(|domain| domain.flags.dying()).map(|domain| domain.view()))
+        let domain = own.min_by_key(|domain| domain.flags.dying()).map(|domain| domain.view());
+        self.saw(domain.as_ref().map(|domain| domain.domid)).await;
+        Ok(domain)
     }
 
     async fn find_address(&self) -> Result<Wait<IpAddr>> {

@@ -334,7 +334,8 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     }
 
     /// Changes how many vCPUs it uses. Before: Halted, or Running with the ability. After: the
-    /// toolstack, the hypervisor and - where it can be reached - the guest itself say so.
+    /// toolstack, the hypervisor and - where it can be reached - the guest itself say so. A guest
+    /// that can be reached and leaves new vCPUs offline is told to use them.
     ///
     /// # Errors
     /// As all verbs, see [`Guest`]; [`Error::Invalid`] for none or more than its maximum.
@@ -351,7 +352,15 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
             self.host().require(Ability::VcpuHotplug)?;
         }
         self.request(&action).await?;
+        let before = self.expectation().get();
         self.expectation().update(|expected| expected.vcpus = vcpus);
+        if state == PowerState::Running && before.reachable && vcpus > before.vcpus {
+            let shell = self.shell().await?;
+            let waiting_for = format!("guest {} to use {vcpus} vCPUs", self.name());
+            wait_until(waiting_for, || inside::bring_online(shell.as_ref(), vcpus))
+                .within(self.deadlines().device)
+                .await?;
+        }
         self.wait_until_as_expected("its vCPUs", self.deadlines().device).await
     }
 
@@ -527,7 +536,7 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     async fn wait_until_reachable(&self) -> Result<()> {
         let address = self.wait_for_address().await?;
         let shell = self.shell_at(address)?;
-        let probe = Command::new("true").deadline(Duration::from_secs(20));
+        let probe = Command::new("true").deadline(Duration::from_secs(60));
         let waiting_for = format!("a login into guest {} at {address} to work", self.name());
         let result = wait_until(waiting_for, || async {
             self.require_alive("to be reachable").await?;
@@ -558,7 +567,7 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     async fn is_reachable(&self) -> bool {
         let Some(address) = self.expectation().get().address else { return false };
         let Ok(shell) = self.shell_at(address) else { return false };
-        let probe = Command::new("true").deadline(Duration::from_secs(20));
+        let probe = Command::new("true").deadline(Duration::from_secs(60));
         shell.succeeds(&probe).await.unwrap_or(false)
     }
 
@@ -696,7 +705,7 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     #[doc(hidden)]
     async fn boot_id(&self) -> Result<String> {
         let read = Command::new("cat").arg("/proc/sys/kernel/random/boot_id");
-        Ok(self.shell().await?.text(&read.deadline(Duration::from_secs(20))).await?)
+        Ok(self.shell().await?.text(&read.deadline(Duration::from_secs(60))).await?)
     }
 
     #[doc(hidden)]

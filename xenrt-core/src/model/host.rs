@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 
 use super::{
     Abilities, Ability, DomainView, Guest, GuestSpec, HostInfo, Network, NetworkSpec, Scope, Undo,
@@ -14,6 +15,9 @@ use super::{
 use crate::lab::HostEntry;
 use crate::remote::{Command, Shell, ShellExt, Wait, wait_until};
 use crate::{Error, Result};
+
+/// How many sources of evidence are asked at the same time.
+const EVIDENCE_AT_ONCE: usize = 3;
 
 /// One piece of evidence that a host can give: a command in dom0 whose output is kept in a file.
 #[derive(Debug, Clone)]
@@ -208,7 +212,7 @@ pub trait Host: std::any::Any + Send + Sync + std::fmt::Debug {
 
     /// Whether a login into dom0 works now.
     async fn is_reachable(&self) -> bool {
-        let probe = Command::new("true").deadline(Duration::from_secs(20));
+        let probe = Command::new("true").deadline(Duration::from_secs(60));
         self.dom0().succeeds(&probe).await.unwrap_or(false)
     }
 
@@ -264,24 +268,25 @@ pub trait Host: std::any::Any + Send + Sync + std::fmt::Debug {
     /// [`Error::Io`] when `folder` cannot be written.
     async fn collect_evidence(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         let dom0 = self.dom0();
-        let outputs =
-            futures::future::join_all(self.evidence_sources().into_iter().map(|source| {
-                let dom0 = &dom0;
-                async move {
-                    let text = match dom0.execute(&source.command).await {
-                        Ok(output) => format!(
-                            "$ {}\n{}{}[{}]\n",
-                            source.command,
-                            output.text(),
-                            output.error_text(),
-                            output.status
-                        ),
-                        Err(error) => format!("$ {}\n[{error}]\n", source.command),
-                    };
-                    (source.file, text)
-                }
-            }))
-            .await;
+        let sources = self.evidence_sources().into_iter().map(|source| {
+            let dom0 = &dom0;
+            async move {
+                let text = match dom0.execute(&source.command).await {
+                    Ok(output) => format!(
+                        "$ {}\n{}{}[{}]\n",
+                        source.command,
+                        output.text(),
+                        output.error_text(),
+                        output.status
+                    ),
+                    Err(error) => format!("$ {}\n[{error}]\n", source.command),
+                };
+                (source.file, text)
+            }
+        });
+        // A host in trouble must not be given everything to do at once.
+        let outputs: Vec<(String, String)> =
+            futures::stream::iter(sources).buffered(EVIDENCE_AT_ONCE).collect().await;
         let cannot_write = |path: &Path, source| Error::Io {
             action: "cannot write",
             path: path.display().to_string(),

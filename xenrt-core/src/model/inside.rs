@@ -1,9 +1,9 @@
-//! Looking at a guest from inside, with one command.
+//! Looking at a guest from inside, with one command, and helping it use what it was given.
 
 use std::time::Duration;
 
 use super::{InsideView, Memory};
-use crate::remote::{Command, Shell, ShellExt};
+use crate::remote::{Command, Shell, ShellExt, Wait};
 use crate::{Error, Result};
 
 /// Needs nothing but a POSIX shell, procfs and sysfs, so that the smallest guest can answer.
@@ -24,6 +24,26 @@ true
 pub(super) async fn look(shell: &dyn Shell) -> Result<InsideView> {
     let command = Command::shell_line(SCRIPT.trim()).deadline(Duration::from_secs(30));
     parse(&shell.text(&command).await?)
+}
+
+/// Has the guest behind `shell` use processors that it was given and left offline: whether it does
+/// so by itself depends on rules of its udev. Says how many it uses when it could not bring up all.
+///
+/// # Errors
+/// When the guest cannot be asked.
+pub(super) async fn bring_online(shell: &dyn Shell, vcpus: u32) -> Result<Wait<()>> {
+    // A processor that the hypervisor has not announced yet refuses; the next try may succeed.
+    let script = format!(
+        r#"for f in /sys/devices/system/cpu/cpu[0-9]*/online; do
+  n=${{f%/online}}; n=${{n##*cpu}}
+  [ -e "$f" ] && [ "$n" -lt {vcpus} ] && [ "$(cat "$f")" = 0 ] && echo 1 2>/dev/null >"$f"
+done 2>/dev/null
+grep -c '^processor' /proc/cpuinfo"#
+    );
+    let command = Command::shell_line(script).deadline(Duration::from_secs(30));
+    let online = shell.text(&command).await?;
+    let enough = online.parse().is_ok_and(|online: u32| online >= vcpus);
+    Ok(Wait::on(enough, format!("{online} processors online inside")))
 }
 
 fn parse(text: &str) -> Result<InsideView> {

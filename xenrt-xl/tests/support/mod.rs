@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use xenrt_core::lab::{HostEntry, LabFile};
 use xenrt_core::model::{Guest, GuestKind, GuestSpec, Host, Scope, Toolstack, VifSpec};
+use xenrt_core::remote::{CommandRecord, Observer};
 use xenrt_xl::XlToolstack;
 
 pub(crate) mod devices;
@@ -35,7 +36,7 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let before = host.inventory().await.unwrap();
-    let scope = Scope::default();
+    let scope = Scope::observed_by(Arc::new(Trace));
     let result = tokio::spawn(body(host.in_scope(scope.clone()))).await;
     while let Some(undo) = scope.take_last() {
         let what = undo.description().to_owned();
@@ -46,6 +47,19 @@ where
     }
     let left = host.inventory().await.unwrap().added_since(&before);
     assert_eq!(left, [] as [String; 0], "the test left something");
+}
+
+/// Prints every command, for the eyes of whoever looks at a test that failed.
+#[derive(Debug)]
+struct Trace;
+
+impl Observer for Trace {
+    fn command(&self, record: CommandRecord) {
+        let CommandRecord { target, command, status, error, stderr, seconds, .. } = record;
+        let end = status.map_or_else(|| error.unwrap_or_default(), |status| status.to_string());
+        let command = command.replace('\n', "\n    ");
+        println!("{:6.2} s {target}: {command}\n    [{end}] {stderr}", seconds.0.as_secs_f64());
+    }
 }
 
 /// A guest of the image `tiny` with one VIF.
