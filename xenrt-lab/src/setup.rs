@@ -30,7 +30,6 @@ const fn requirement(
 /// What the virtual lab needs on the machine that it runs on.
 pub const LAB: &[Requirement] = &[
     requirement("qemu-system-x86_64", "qemu-system-x86", "the virtual hosts"),
-    requirement("qemu-img", "qemu-utils", "copy-on-write disks of the virtual hosts"),
     requirement("mmdebstrap", "mmdebstrap", "building host and guest images"),
     requirement("mkfs.ext4", "e2fsprogs", "building host and guest images"),
     requirement("cpio", "cpio", "building initial ramdisks"),
@@ -131,15 +130,8 @@ pub async fn install(
     };
     say(format!("installing: {packages}"));
     apt(&privilege, &["update", "-qq"], say).await?;
-    let mut wanted: Vec<String> = packages.split(' ').map(str::to_owned).collect();
-    let plain = install_packages(&privilege, &wanted, say).await;
-    if plain.is_err() || !missing(requirements).is_empty() {
-        // QEMU's packages must all be of one version. Where a newer qemu-utils (of backports) is
-        // installed, the others are brought to the version of the release's qemu-system-x86.
-        say("the packages of QEMU differ in version; taking all of one version".to_owned());
-        wanted = one_version_of_qemu(&wanted).await;
-        install_packages(&privilege, &wanted, say).await?;
-    }
+    let wanted: Vec<String> = packages.split(' ').map(str::to_owned).collect();
+    install_packages(&privilege, &wanted, say).await?;
     let left = missing(requirements);
     if left.is_empty() {
         return Ok(());
@@ -172,24 +164,9 @@ async fn install_packages(
     packages: &[String],
     say: &(dyn Fn(String) + Send + Sync),
 ) -> Result<(), SetupError> {
-    let mut words = vec!["install", "-y", "-q", "--no-install-recommends", "--allow-downgrades"];
+    let mut words = vec!["install", "-y", "-q", "--no-install-recommends"];
     words.extend(packages.iter().map(String::as_str));
     apt(privilege, &words, say).await
-}
-
-/// The same packages, those of QEMU with the version that apt would install of qemu-system-x86.
-async fn one_version_of_qemu(packages: &[String]) -> Vec<String> {
-    let policy = Command::new("apt-cache").args(["policy", "qemu-system-x86"]).output();
-    let policy = tokio::time::timeout(Duration::from_secs(60), policy).await;
-    let version = policy.ok().and_then(Result::ok).and_then(|output| {
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.lines().find_map(|line| line.trim().strip_prefix("Candidate: ").map(str::to_owned))
-    });
-    let Some(version) = version else { return packages.to_vec() };
-    let mut pinned: Vec<String> =
-        packages.iter().filter(|package| !package.starts_with("qemu-")).cloned().collect();
-    pinned.extend(["qemu-system-x86", "qemu-utils"].map(|package| format!("{package}={version}")));
-    pinned
 }
 
 async fn apt(
