@@ -82,12 +82,9 @@ async fn main() -> ExitCode {
 async fn run(args: Args) -> Result {
     install(LAB, &|line| anstream::eprintln!("{line}")).await?;
     let progress = Progress::new(|event| anstream::eprintln!("{event}"));
-    let lab = VirtualLab::open(LabOptions {
-        cache_dir: args.cache,
-        progress,
-        ..LabOptions::default()
-    })
-    .await?;
+    let lab =
+        VirtualLab::open(LabOptions { cache_dir: args.cache, progress, ..LabOptions::default() })
+            .await?;
     match args.command {
         Command::Up { count, with_guest } => up(&lab, count, with_guest).await,
         Command::Status => {
@@ -154,7 +151,8 @@ fn status(lab: &VirtualLab) {
 
 /// The group that was named, or the newest one that was left running.
 fn find_group(lab: &VirtualLab, group: Option<String>) -> Result<String> {
-    let newest = || lab.running().into_iter().filter(|group| group.detached).map(|g| g.id).next_back();
+    let newest =
+        || lab.running().into_iter().filter(|group| group.detached).map(|g| g.id).next_back();
     group.or_else(newest).ok_or_else(|| "no hosts run; start some with `lab up`".into())
 }
 
@@ -162,7 +160,8 @@ async fn ssh(lab: &VirtualLab, number: u8, group: Option<String>, command: &[Str
     let group = find_group(lab, group)?;
     let hosts = lab.attach(&group).await?;
     let host = hosts.iter().find(|host| host.number() == number);
-    let host = host.ok_or_else(|| format!("group {group} has {} hosts, no {number}", hosts.len()))?;
+    let host =
+        host.ok_or_else(|| format!("group {group} has {} hosts, no {number}", hosts.len()))?;
     let mut ssh = std::process::Command::new("ssh");
     ssh.args(host.ssh().arguments()).args(command);
     // From here on this process *is* ssh: its terminal, its signals, its exit status.

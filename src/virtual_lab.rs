@@ -279,7 +279,9 @@ impl LabProvider for VirtualLabProvider {
 
     async fn keep(&self) -> Result<String> {
         if self.lifetime != Lifetime::MayBeKept {
-            return Err(Error::lab("the virtual hosts end with the run; it was not said that they may be kept"));
+            return Err(Error::lab(
+                "the virtual hosts end with the run; it was not said that they may be kept",
+            ));
         }
         let given = self.given();
         let logins = given.hosts.iter().map(|host| {
@@ -289,8 +291,10 @@ impl LabProvider for VirtualLabProvider {
         let logins: Vec<String> = logins.collect();
         let groups: std::collections::BTreeSet<String> =
             given.hosts.iter().map(VirtualHost::group).collect();
-        let ends: Vec<String> =
-            groups.iter().map(|group| format!("  cargo run --example lab -- down {group}")).collect();
+        let ends: Vec<String> = groups
+            .iter()
+            .map(|group| format!("  cargo run --example lab -- down {group}"))
+            .collect();
         Ok(format!("log in with\n{}\nand end it with\n{}", logins.join("\n"), ends.join("\n")))
     }
 }

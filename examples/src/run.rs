@@ -73,8 +73,8 @@ fn plan(args: &RunArgs, built_in: BuiltInSequence, registry: &Registry) -> miett
             (path.display().to_string(), text)
         }
     };
-    let sequence =
-        xenrt::sequence::parse(&text, &name).map_err(xenrt::sequence::SequenceError::into_report)?;
+    let sequence = xenrt::sequence::parse(&text, &name)
+        .map_err(xenrt::sequence::SequenceError::into_report)?;
     for warning in &sequence.warnings {
         anstream::eprintln!("warning: {warning}");
     }

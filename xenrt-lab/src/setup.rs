@@ -46,7 +46,9 @@ pub const TESTS: &[Requirement] =
 #[non_exhaustive]
 pub enum SetupError {
     /// We may not install packages.
-    #[error("{missing} is missing and only root can install it; run: sudo apt-get install {packages}")]
+    #[error(
+        "{missing} is missing and only root can install it; run: sudo apt-get install {packages}"
+    )]
     NotAllowed {
         /// The programs.
         missing: String,
@@ -54,7 +56,9 @@ pub enum SetupError {
         packages: String,
     },
     /// This is not a Debian system, or one without apt.
-    #[error("{missing} is missing and there is no apt-get here; install it with this system's own means (Debian's packages are: {packages})")]
+    #[error(
+        "{missing} is missing and there is no apt-get here; install it with this system's own means (Debian's packages are: {packages})"
+    )]
     NoApt {
         /// The programs.
         missing: String,
@@ -175,7 +179,8 @@ async fn apt(
     say: &(dyn Fn(String) + Send + Sync),
 ) -> Result<(), SetupError> {
     const DEADLINE: Duration = Duration::from_secs(900);
-    let line: Vec<&str> = privilege.iter().copied().chain(["apt-get"]).chain(words.iter().copied()).collect();
+    let line: Vec<&str> =
+        privilege.iter().copied().chain(["apt-get"]).chain(words.iter().copied()).collect();
     let command = line.join(" ");
     let failed = |reason: String, last: &[String]| SetupError::Apt {
         command: command.clone(),

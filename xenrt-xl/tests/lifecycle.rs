@@ -1,21 +1,21 @@
 //! The whole of `Host` and `Guest` on real xl hosts.
 //!
-//! Run with `XENRT_TEST_LAB=lab.toml cargo test -p xenrt-xl --test lifecycle -- --ignored`; the lab
-//! file names xl hosts with an image `tiny` that boots as PV and PVH.
+//! Each test gets pristine hosts of the virtual lab. With `XENRT_TEST_LAB=lab.toml` they run on the
+//! hosts of that lab file instead, which must have an image `tiny` that boots as PV and PVH.
 
 mod support;
 
-use support::{devices, failures, hosts, lifecycle, migration, on_host};
+use support::{Lab, devices, failures, lifecycle, migration, on_host};
 use xenrt_core::model::GuestKind;
 
 macro_rules! on_one_host {
     ($($(#[$attribute:meta])* $name:ident => $body:expr;)*) => {$(
         $(#[$attribute])*
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        #[ignore = "needs an xl host: set XENRT_TEST_LAB"]
         async fn $name() {
-            let hosts = hosts(1).await;
-            on_host(&hosts[0], $body).await;
+            let lab = Lab::with(1).await;
+            on_host(&lab.hosts[0], $body).await;
+            lab.release().await;
         }
     )*};
 }
@@ -41,17 +41,17 @@ on_one_host! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs two xl hosts: set XENRT_TEST_LAB"]
 async fn live_migration() {
-    let hosts = hosts(2).await;
-    let target = std::sync::Arc::clone(&hosts[1]);
-    on_host(&hosts[0], |source| migration::live(source, target)).await;
+    let lab = Lab::with(2).await;
+    let target = std::sync::Arc::clone(&lab.hosts[1]);
+    on_host(&lab.hosts[0], |source| migration::live(source, target)).await;
+    lab.release().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs two xl hosts: set XENRT_TEST_LAB"]
 async fn migrations_that_cannot_be() {
-    let hosts = hosts(2).await;
-    let target = std::sync::Arc::clone(&hosts[1]);
-    on_host(&hosts[0], |source| migration::refused(source, target)).await;
+    let lab = Lab::with(2).await;
+    let target = std::sync::Arc::clone(&lab.hosts[1]);
+    on_host(&lab.hosts[0], |source| migration::refused(source, target)).await;
+    lab.release().await;
 }

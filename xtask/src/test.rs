@@ -28,11 +28,7 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     // The first one boots nothing, so that a slip in a parser is told before minutes of emulation.
-    Step {
-        name: "unit",
-        words: &["test", "--workspace", "--lib", "--bins"],
-        environment: &[],
-    },
+    Step { name: "unit", words: &["test", "--workspace", "--lib", "--bins"], environment: &[] },
     Step {
         name: "integration",
         words: &["test", "--workspace", "--tests", "--examples"],

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use xenrt::prelude::*;
-use xenrt::remote::{Wait, wait_until};
+use xenrt::remote::RemoteError;
 
 use super::capture::{Capture, Content, Frame};
 use super::frontend::{VifEnds, dom0_address_towards};
@@ -97,7 +97,7 @@ struct OversizedPackets {
 
 /// A length of ping that becomes many fragments under any small MTU and none under 1500.
 const PING_BYTES: u32 = 1400;
-const PINGS: u32 = 10;
+const PINGS: u32 = 5;
 /// The port of iperf 2; the captures are told apart by it.
 const IPERF_PORT: u16 = 5001;
 
@@ -165,18 +165,15 @@ impl OversizedPackets {
         let mut offered = Offered::default();
         for round in 1..=self.rounds {
             cx.step(format!("Send small and oversized packets to dom0 (round {round})"));
-            let filter = format!("icmp or tcp port {IPERF_PORT}");
-            let capture = Capture::start(Arc::clone(&dom0), &vif.backend, &filter).await?;
-            let ping = Command::new("ping").args(["-c".into(), PINGS.to_string()]);
-            let ping = ping.args(["-s".into(), PING_BYTES.to_string(), dom0_address.to_string()]);
-            let ping = inside.execute(&ping.deadline(Duration::from_secs(60))).await?;
-            self.send(cx, inside.as_ref(), dom0_address, "throughput").await?;
-            let (file, frames) = capture.stop().await?;
-            cx.save_evidence(&format!("{}-round{round}.pcap", vif.backend), &file)?;
-            if !ping.status.success() {
-                cx.warn(format!("ping ended with {}: {}", ping.status, ping.text().trim()));
+            match self.round(cx, inside.as_ref(), &vif, dom0_address, round).await {
+                Ok(frames) => offered.add(&frames, vif.mac, self.mtu, self.large_frame),
+                Err(error) if is_lost_connection(&error) => {
+                    // A login that breaks once is not the loss that this test looks for.
+                    cx.warn(format!("round {round} was cut off: {error}"));
+                    self.verify_connectivity(cx, "during the traffic").await?;
+                }
+                Err(error) => return Err(error),
             }
-            offered.add(&frames, vif.mac, self.mtu, self.large_frame);
             if offered.shortcoming(self.large_frame).is_none() {
                 break;
             }
@@ -202,13 +199,36 @@ impl OversizedPackets {
         }
     }
 
+    /// One round of both kinds of packets; what crossed the VIF meanwhile.
+    async fn round(
+        &self,
+        cx: &TestContext,
+        inside: &dyn Shell,
+        vif: &VifEnds,
+        dom0_address: IpAddr,
+        round: u32,
+    ) -> Result<Vec<Frame>> {
+        let filter = format!("icmp or tcp port {IPERF_PORT}");
+        let capture = Capture::start(self.host.dom0(), &vif.backend, &filter).await?;
+        let ping = Command::new("ping").args(["-c".into(), PINGS.to_string()]);
+        let ping = ping.args(["-s".into(), PING_BYTES.to_string(), dom0_address.to_string()]);
+        let ping = inside.execute(&ping.deadline(Duration::from_secs(60))).await?;
+        if !ping.status.success() {
+            cx.warn(format!("ping ended with {}: {}", ping.status, ping.text().trim()));
+        }
+        self.send(cx, inside, dom0_address, "throughput").await?;
+        let (file, frames) = capture.stop().await?;
+        cx.save_evidence(&format!("{}-round{round}.pcap", vif.backend), &file)?;
+        Ok(frames)
+    }
+
     /// Sends with iperf from the guest to dom0. Whether the traffic got through is judged from what
     /// crossed the VIF and from the guest's connectivity afterwards, not from iperf's exit status.
     async fn send(&self, cx: &TestContext, inside: &dyn Shell, to: IpAddr, figure: &str) -> Result {
         let iperf = Command::new("iperf").args(["-c".into(), to.to_string()]);
         let iperf = iperf.args(["-p".into(), IPERF_PORT.to_string()]);
         let iperf = iperf.args(["-w", "256K", "-y", "C", "-t"]).arg(self.seconds.to_string());
-        let iperf = iperf.deadline(Duration::from_secs(u64::from(self.seconds) + 120));
+        let iperf = iperf.deadline(Duration::from_secs(u64::from(self.seconds) + 45));
         let iperf = inside.execute(&iperf).await?;
         match throughput(&iperf.text()) {
             Some(rate) => cx.value(figure, rate / 1e6, "Mbit/s"),
@@ -223,7 +243,8 @@ impl OversizedPackets {
     /// Ping from dom0 and a login, three times at most: a single try that fails is told, not hidden.
     async fn verify_connectivity(&self, cx: &TestContext, when: &str) -> Result {
         let address = self.guest.wait_for_address().await?;
-        let ping = Command::new("ping").args(["-c", "3", "-W", "5"]).arg(address.to_string());
+        let ping =
+            Command::new("ping").args(["-c", "3", "-i", "0.3", "-W", "5"]).arg(address.to_string());
         let ping = ping.deadline(Duration::from_secs(60));
         const TRIES: u32 = 3;
         let mut last = String::new();
@@ -330,6 +351,17 @@ impl Offered {
             cx.value("announced MSS", f64::from(mss), "bytes");
         }
     }
+}
+
+/// Whether a machine could not be reached, or was lost while a command ran on it.
+fn is_lost_connection(error: &TestError) -> bool {
+    let remote = match error.downcast_ref::<xenrt::Error>() {
+        Some(xenrt::Error::Remote(remote)) => Some(remote),
+        _ => error.downcast_ref::<RemoteError>(),
+    };
+    // A command in a guest that is cut off may also just never end.
+    remote
+        .is_some_and(|error| error.is_connection() || matches!(error, RemoteError::Deadline { .. }))
 }
 
 /// The bits per second of iperf's CSV report: the last field of its last line.

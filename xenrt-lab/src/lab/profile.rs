@@ -54,11 +54,12 @@ impl Profile {
             disk: disk.to_owned(),
             disk_format: ImageFormat::Qcow2,
             nics: vec![
-                Nic {
-                    mac: "52:54:00:00:00:01".into(),
-                    network: Network::User { ssh_to: "10.0.2.15".into() },
-                },
+                Nic { mac: "52:54:00:00:00:01".into(), network: Network::Guests },
                 Nic { mac: "52:54:00:00:01:01".into(), network: Network::Hub },
+                Nic {
+                    mac: "52:54:00:00:02:01".into(),
+                    network: Network::Management { ssh_to: "10.0.4.15".into() },
+                },
             ],
             boot: DirectBoot {
                 hypervisor: images.hypervisor(),

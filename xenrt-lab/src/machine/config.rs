@@ -39,9 +39,12 @@ pub struct Nic {
 /// What a network card is plugged into.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
-    /// QEMU's own user-mode network 10.0.2.0/24. Nothing inside reaches the outside; a free port of
-    /// 127.0.0.1, chosen by the kernel, leads to port 22 of `ssh_to`.
-    User {
+    /// A user-mode network of QEMU, 10.0.2.0/24, for guests. Nothing inside reaches the outside, and
+    /// nothing outside the inside.
+    Guests,
+    /// Another one, 10.0.4.0/24, for managing the host: it stays when the guests' bridge is broken. A
+    /// free port of 127.0.0.1, chosen by the kernel, leads to port 22 of `ssh_to`.
+    Management {
         /// The address inside that ssh connections go to.
         ssh_to: String,
     },
@@ -134,9 +137,9 @@ impl MachineConfig {
         for (index, nic) in self.nics.iter().enumerate() {
             let backend = match &nic.network {
                 // Nothing gets out (restrict); DHCP starts above the guests' own addresses.
-                Network::User { ssh_to } => format!(
-                    "user,id=net{index},restrict=on,dhcpstart=10.0.2.200,\
-                     hostfwd=tcp:127.0.0.1:0-{ssh_to}:22"
+                Network::Guests => format!("user,id=net{index},restrict=on,dhcpstart=10.0.2.200"),
+                Network::Management { ssh_to } => format!(
+                    "user,id=net{index},restrict=on,net=10.0.4.0/24,hostfwd=tcp:127.0.0.1:0-{ssh_to}:22"
                 ),
                 Network::Hub => format!("hubport,id=net{index},hubid=0"),
             };
@@ -198,7 +201,7 @@ mod tests {
             nics: vec![
                 Nic {
                     mac: "52:54:00:00:00:01".into(),
-                    network: Network::User { ssh_to: "10.0.2.15".into() },
+                    network: Network::Management { ssh_to: "10.0.4.15".into() },
                 },
                 Nic { mac: "52:54:00:00:01:01".into(), network: Network::Hub },
             ],
@@ -228,7 +231,7 @@ mod tests {
         -serial file:console.log
         -qmp unix:monitor,server=on,wait=off
         -drive file=disk.qcow2,if=virtio,format=qcow2,cache=unsafe
-        -netdev user,id=net0,restrict=on,dhcpstart=10.0.2.200,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22
+        -netdev user,id=net0,restrict=on,net=10.0.4.0/24,hostfwd=tcp:127.0.0.1:0-10.0.4.15:22
         -device virtio-net-pci,netdev=net0,mac=52:54:00:00:00:01,romfile=
         -netdev hubport,id=net1,hubid=0
         -device virtio-net-pci,netdev=net1,mac=52:54:00:00:01:01,romfile=

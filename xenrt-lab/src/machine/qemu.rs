@@ -284,7 +284,7 @@ fn lock(child: &Mutex<Guarded>) -> MutexGuard<'_, Guarded> {
 
 /// Asks QEMU which port the kernel chose for the way to the machine's ssh.
 async fn ssh_port(qmp: &Qmp, config: &MachineConfig) -> Result<u16> {
-    if !config.nics.iter().any(|nic| matches!(nic.network, Network::User { .. })) {
+    if !config.nics.iter().any(|nic| matches!(nic.network, Network::Management { .. })) {
         return Ok(0);
     }
     let text = qmp.human("info usernet").await?;

@@ -1,10 +1,12 @@
 //! Where the hosts of these tests come from, and what they have in common.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
-use xenrt_core::lab::{HostEntry, LabFile};
-use xenrt_core::model::{Guest, GuestKind, GuestSpec, Host, Scope, Toolstack, VifSpec};
+use tokio::sync::{Mutex, MutexGuard};
+use xenrt::virtual_lab::VirtualLabProvider;
+use xenrt_core::lab::{HostDemand, LabFile, LabFileProvider, LabProvider};
+use xenrt_core::model::{Guest, GuestKind, GuestSpec, Host, Scope, VifSpec};
 use xenrt_core::remote::{CommandRecord, Observer};
 use xenrt_xl::XlToolstack;
 
@@ -13,19 +15,40 @@ pub(crate) mod failures;
 pub(crate) mod lifecycle;
 pub(crate) mod migration;
 
-/// Connects to the first `count` hosts of the lab file that the variable `XENRT_TEST_LAB` names.
-pub(crate) async fn hosts(count: usize) -> Vec<Arc<dyn Host>> {
-    let mut hosts = Vec::new();
-    for entry in &entries()[..count] {
-        hosts.push(XlToolstack::new().connect(entry).await.unwrap());
-    }
-    hosts
+/// The hosts of one test, and its turn: two emulated hosts at once are slower than one after the
+/// other on a small machine, and deadlines mean less.
+pub(crate) struct Lab {
+    pub(crate) hosts: Vec<Arc<dyn Host>>,
+    provider: Arc<dyn LabProvider>,
+    _turn: MutexGuard<'static, ()>,
 }
 
-fn entries() -> Vec<HostEntry> {
-    let file = std::env::var_os("XENRT_TEST_LAB")
-        .expect("set XENRT_TEST_LAB to a lab file with xl hosts that have an image `tiny`");
-    LabFile::read(&PathBuf::from(file)).unwrap().hosts
+static TURN: Mutex<()> = Mutex::const_new(());
+
+impl Lab {
+    /// So many hosts: of the lab file that `XENRT_TEST_LAB` names, else of the virtual lab.
+    pub(crate) async fn with(count: usize) -> Self {
+        let turn = TURN.lock().await;
+        let provider: Arc<dyn LabProvider> = match std::env::var_os("XENRT_TEST_LAB") {
+            Some(file) => {
+                let lab = LabFile::read(Path::new(&file)).unwrap();
+                Arc::new(LabFileProvider::new(
+                    lab,
+                    "of the test",
+                    vec![Arc::new(XlToolstack::new())],
+                ))
+            }
+            None => Arc::new(VirtualLabProvider::new()),
+        };
+        let demands = vec![HostDemand::default(); count];
+        let hosts = provider.acquire(&demands, &|note| println!("{}", note.message)).await.unwrap();
+        Self { hosts, provider, _turn: turn }
+    }
+
+    /// Gives the hosts back. After a panic the end of the program's handles does that.
+    pub(crate) async fn release(self) {
+        self.provider.release().await.unwrap();
+    }
 }
 
 /// Runs `body` on a host in a scope of its own, undoes what it created, whether it passed or not,
