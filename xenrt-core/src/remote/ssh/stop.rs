@@ -214,7 +214,8 @@ mod tests {
         };
         assert!(!ended.success());
         assert_eq!(bystander.try_wait().unwrap(), None, "another command was ended");
-        Program::new("kill").arg("-9").arg(format!("-{}", bystander.id())).status().unwrap();
+        let group = nix::unistd::Pid::from_raw(bystander.id().cast_signed());
+        nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL).unwrap();
         bystander.wait().unwrap();
     }
 
