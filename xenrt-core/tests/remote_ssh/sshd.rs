@@ -38,9 +38,11 @@ impl Sshd {
         let config = format!(
             "{lines}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\n\
              PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
-             MaxStartups 100\nAllowTcpForwarding yes\n",
+             MaxStartups 100\nAllowTcpForwarding yes\nSetEnv HOME={}\n",
             at("host_key"),
             at("authorized_keys"),
+            // An empty one: a person's shell may do anything when it starts.
+            folder.path().display(),
         );
         std::fs::write(at("config"), config).unwrap();
         let mut sshd = Self { folder, port, server: None };

@@ -13,7 +13,7 @@ use xenrt_core::remote::{Command, HostKeyPolicy, ShellExt, SshShell, SshTarget};
 use super::{Error, Row, median};
 
 /// Commands of one measurement of a fast side.
-const MANY: usize = 400;
+const MANY: usize = 800;
 /// Commands of one measurement of a side that takes a login for each.
 const FEW: usize = 16;
 
@@ -37,14 +37,9 @@ pub(super) fn run(name: &str, lanes: usize, rounds: usize) -> Result<Vec<Row>, E
 
         let mut figures: [Vec<f64>; 4] = Default::default();
         for round in 0..rounds {
-            // Who comes first changes from round to round.
-            if round % 2 == 0 {
-                figures[0].push(ours_rate(&ours, lanes, MANY).await?);
-                figures[1].push(raw_rate(&raw, lanes, MANY).await?);
-            } else {
-                figures[1].push(raw_rate(&raw, lanes, MANY).await?);
-                figures[0].push(ours_rate(&ours, lanes, MANY).await?);
-            }
+            let [own, peer] = side_by_side(&ours, &raw, lanes).await?;
+            figures[0].push(own);
+            figures[1].push(peer);
             figures[2].push(process_rate(&sshd, lanes).await?);
             if let Some(peer) = &mut paramiko {
                 match peer.rate(lanes) {
@@ -55,6 +50,9 @@ pub(super) fn run(name: &str, lanes: usize, rounds: usize) -> Result<Vec<Row>, E
                     }
                 }
             }
+            let last = figures.iter().map(|side| side.last().copied().unwrap_or(f64::NAN));
+            let last: Vec<String> = last.map(|rate| format!("{rate:.1}")).collect();
+            anstream::eprintln!("  round {} of {rounds}: {} {UNIT}", round + 1, last.join(" / "));
         }
         raw.close().await?;
 
@@ -100,6 +98,28 @@ where
     };
     try_join_all((0..lanes).map(|_| lane())).await?;
     Ok((each * lanes) as f64 / started.elapsed().as_secs_f64())
+}
+
+/// Ours and the raw mux, in short turns: other work on this machine then weighs on both alike, and
+/// who comes first changes from turn to turn.
+async fn side_by_side(
+    ours: &SshShell,
+    raw: &openssh::Session,
+    lanes: usize,
+) -> Result<[f64; 2], Error> {
+    const TURNS: usize = 20;
+    let count = MANY / TURNS;
+    let mut seconds = [0.0, 0.0];
+    for turn in 0..TURNS {
+        for side in [turn % 2, (turn + 1) % 2] {
+            let rate = match side {
+                0 => ours_rate(ours, lanes, count).await?,
+                _ => raw_rate(raw, lanes, count).await?,
+            };
+            seconds[side] += 1.0 / rate;
+        }
+    }
+    Ok(seconds.map(|seconds| TURNS as f64 / seconds))
 }
 
 async fn ours_rate(shell: &SshShell, lanes: usize, count: usize) -> Result<f64, Error> {
@@ -153,9 +173,11 @@ impl Sshd {
         std::fs::write(at("known_hosts"), format!("[127.0.0.1]:{port} {host_key}"))?;
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
-             StrictModes no\nUsePAM no\nMaxStartups 100\n",
+             StrictModes no\nUsePAM no\nMaxStartups 100\nMaxSessions 64\nSetEnv HOME={}\n",
             at("host_key").display(),
             at("user_key.pub").display(),
+            // An empty one: what a person's shell does when it starts is not to be measured.
+            folder.path().display(),
         );
         std::fs::write(at("config"), config)?;
         // Root's sshd wants an empty folder for its unprivileged half; packages make it at boot.
@@ -256,7 +278,7 @@ impl Paramiko {
     }
 
     fn rate(&mut self, lanes: usize) -> Result<f64, Error> {
-        writeln!(self.stdin, "{lanes} {}", MANY / 10)?;
+        writeln!(self.stdin, "{lanes} {}", MANY / 20)?;
         let mut line = String::new();
         self.stdout.read_line(&mut line)?;
         line.trim().parse().map_err(|_| format!("it answered {line:?}").into())

@@ -89,6 +89,10 @@ mod tests {
         };
         let rows = [row("raw", Some(500.0), ""), row("paramiko", None, "not installed")];
         let text = anstream::adapter::strip_str(&text(&rows)).to_string();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        benchmark   ours  peer      peer's  ratio  unit        note
+        shell-seq  512.3  raw        500.0  1.02x  commands/s
+        shell-seq  512.3  paramiko       -      -  commands/s  not installed
+        ");
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Master {
     pub(super) in_use: AtomicUsize,
     /// How many sessions the server allows, as far as it is known.
     pub(super) capacity: AtomicUsize,
+    /// Sessions that were allowed since one was refused.
+    pub(super) since_refusal: AtomicUsize,
     holder: tokio::task::AbortHandle,
     /// Kept until the master is gone.
     folder: Arc<Folder>,
@@ -115,6 +117,7 @@ impl Master {
             alive,
             in_use: AtomicUsize::new(0),
             capacity: AtomicUsize::new(USUAL_MAX_SESSIONS),
+            since_refusal: AtomicUsize::new(0),
             holder,
             folder,
             own_folder: own_folder.keep(),

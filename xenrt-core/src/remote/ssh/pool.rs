@@ -194,11 +194,25 @@ impl Pool {
         }
     }
 
+    /// The server allowed a session. One that refused may only have been slow to notice the end of
+    /// earlier ones, so what was learned from that is forgotten little by little.
+    pub(super) fn allowed(&self, lease: &Lease) {
+        const FORGOTTEN_AFTER: usize = 20;
+        let Lease { master, .. } = lease;
+        if master.capacity.load(Ordering::Acquire) < USUAL_MAX_SESSIONS
+            && master.since_refusal.fetch_add(1, Ordering::AcqRel) >= FORGOTTEN_AFTER
+        {
+            master.since_refusal.store(0, Ordering::Release);
+            master.capacity.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
     /// The server did not allow the session of this lease: the master has as many as it may have.
     /// Says whether there is hope elsewhere: a master that may have none at all is the last word.
     pub(super) fn refused(&self, lease: Lease) -> bool {
         let others = lease.master.in_use.load(Ordering::Acquire).saturating_sub(1);
         lease.master.capacity.fetch_min(others.min(USUAL_MAX_SESSIONS), Ordering::AcqRel);
+        lease.master.since_refusal.store(0, Ordering::Release);
         if others == 0 {
             // Programs of sessions that broke off may hold its places; a new one starts with none.
             let master = Arc::clone(&lease.master);

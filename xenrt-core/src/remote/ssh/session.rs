@@ -111,7 +111,10 @@ pub(super) async fn open(
         let request = openssh_mux_client::Session::builder().cmd(Cow::Borrowed(line)).build();
         sent.set(true);
         match connection.open_new_session(&request, &pipes.far()).await {
-            Ok(established) => return Ok(pipes.session(SessionEnd { established, lease })),
+            Ok(established) => {
+                pool.allowed(&lease);
+                return Ok(pipes.session(SessionEnd { established, lease }));
+            }
             Err(MuxError::RequestFailure(reason) | MuxError::PermissionDenied(reason)) => {
                 // "Session open refused by peer" (mux.c): the server did not make the session.
                 sent.set(false);

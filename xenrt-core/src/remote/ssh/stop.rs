@@ -38,7 +38,8 @@ pub(super) fn announced(command: &Command, key: &str) -> String {
     format!("echo {ANNOUNCEMENT}$$ >&2\n{}", findable(command, key))
 }
 
-/// Works in dash, bash and busybox: no `kill --`, no `grep -z`, no `ps`. `g` is the group, `marked`
+/// Works in dash, bash and busybox: no `kill --`, no `grep -z`, no `ps`. `g` is the group, `a` the
+/// announced pid (its session is still open, so it is nobody else's by now), `marked`
 /// lists the processes that carry the key in their environment or their command line (a shell that
 /// runs the line itself). A zombie counts as ended.
 const SCRIPT: &str = r#"
@@ -52,6 +53,7 @@ group() {
   sed -n 's/^[0-9]* (.*) \([A-Za-z]\) [0-9]* \([0-9]*\) .*/\1 \2/p' /proc/[0-9]*/stat 2>/dev/null |
     grep -q "^[^ZX] $g\$"
 }
+a=$g
 [ -n "$g" ] || g=$(cat /proc/[0-9]*/environ 2>/dev/null | tr '\000' '\n' |
   sed -n "s/^XENRT_COMMAND=$k\\.//p" | head -n 1)
 [ -n "$g" ] || g=$(marked | head -n 1)
@@ -60,8 +62,8 @@ if group; then
   left() { group; }
   send() { kill "-$1" "-$g" 2>/dev/null; }
 else
-  left() { [ -n "$(marked)" ]; }
-  send() { for p in $(marked); do kill "-$1" "$p" 2>/dev/null; done; }
+  left() { grep -q '^[0-9]* (.*) [^ZX] ' "/proc/${a:-0}/stat" 2>/dev/null || [ -n "$(marked)" ]; }
+  send() { for p in $a $(marked); do kill "-$1" "$p" 2>/dev/null; done; }
 fi
 send TERM
 n=0
@@ -193,7 +195,7 @@ mod tests {
     }
 
     /// Runs the stopping script with `shell`, against a command that the same shell runs.
-    fn stops(shell: &[&str], line: &str, own_group: bool) {
+    fn stops(shell: &[&str], line: &str, own_group: bool, announced: bool) {
         let key = format!("test-{}-{}", std::process::id(), rand::random::<u32>());
         let mut child = spawn(shell, &Command::shell_line(line), &key, own_group);
         let mut bystander = spawn(shell, &Command::shell_line(line), "other", true);
@@ -203,7 +205,7 @@ mod tests {
             let done = Program::new(shell[0])
                 .args(&shell[1..])
                 .arg("-c")
-                .arg(stop_command(&key, None).to_shell_line())
+                .arg(stop_command(&key, announced.then_some(child.id())).to_shell_line())
                 .output()
                 .unwrap();
             assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
@@ -214,22 +216,24 @@ mod tests {
         };
         assert!(!ended.success());
         assert_eq!(bystander.try_wait().unwrap(), None, "another command was ended");
-        Program::new("kill").arg("-9").arg(format!("-{}", bystander.id())).status().unwrap();
+        let group = nix::unistd::Pid::from_raw(bystander.id().cast_signed());
+        nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL).unwrap();
         bystander.wait().unwrap();
     }
 
     #[test]
     fn every_shell_can_end_a_group() {
         for shell in shells() {
-            stops(&shell, "sleep 43210 & sleep 43210", true);
-            stops(&shell, "while :; do :; done", true);
+            stops(&shell, "sleep 43210 & sleep 43210", true, false);
+            stops(&shell, "while :; do :; done", true, false);
         }
     }
 
     #[test]
     fn every_shell_can_end_a_program_without_a_group_of_its_own() {
         for shell in shells() {
-            stops(&shell, "sleep 43211", false);
+            stops(&shell, "sleep 43211", false, false);
+            stops(&shell, "exec env -i sleep 43212", false, true);
         }
     }
 }
