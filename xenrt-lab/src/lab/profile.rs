@@ -31,7 +31,7 @@ pub(crate) struct Profile {
 impl Profile {
     fn cpu(self) -> &'static str {
         match self.accelerator {
-            Accelerator::Tcg => "max,-smap,-rdtscp",
+            Accelerator::Tcg => "max,-smap,-rdtscp,-xsave",
             Accelerator::Kvm => "host",
         }
     }
