@@ -3,6 +3,8 @@
 //! Each test gets pristine hosts of the virtual lab. With `XENRT_TEST_LAB=lab.toml` they run on the
 //! hosts of that lab file instead, which must have an image `tiny` that boots as PV and PVH.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 use support::{Lab, devices, failures, lifecycle, migration, on_host};

@@ -40,7 +40,7 @@ use super::frontend::{VifEnds, dom0_address_towards};
 /// Packets larger than 64 KiB sent from a guest to dom0 are dropped at netback,
 /// and the guest does not lose connectivity.
 ///
-/// Arguments: `distro` (the guest's image), `mtu` (100), `seconds` of traffic a round (3), `rounds`
+/// Arguments: `distro` (the guest's image), `mtu` (100), `seconds` of traffic a round (2), `rounds`
 /// to try for the premise at the most (8), `large_frame` in bytes (28672).
 #[testcase(
     id = "network.hfx745",
@@ -97,7 +97,7 @@ struct OversizedPackets {
 
 /// A length of ping that becomes many fragments under any small MTU and none under 1500.
 const PING_BYTES: u32 = 1400;
-const PINGS: u32 = 5;
+const PINGS: u32 = 4;
 /// The port of iperf 2; the captures are told apart by it.
 const IPERF_PORT: u16 = 5001;
 
@@ -130,7 +130,7 @@ impl OversizedPackets {
             host,
             guest,
             mtu,
-            seconds: args.get_or("seconds", 3)?,
+            seconds: args.get_or("seconds", 2)?,
             rounds: args.get_or("rounds", 8)?,
             large_frame: args.get_or("large_frame", 28 * 1024)?,
         })
