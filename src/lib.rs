@@ -53,6 +53,17 @@ pub use xenrt_xl as xl;
 #[cfg(feature = "lab")]
 pub mod virtual_lab;
 
+/// Runs a future to its end on a runtime of its own, for programs that have no other: a `main` that
+/// depends on this crate alone. The runtime has a thread for each processor, so a test that blocks
+/// its thread does not keep the others.
+///
+/// # Errors
+/// When the threads of the runtime cannot be started.
+pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(runtime.block_on(future))
+}
+
 /// What a file of tests imports: `use xenrt::prelude::*;`.
 ///
 /// [`Result`](testcase::TestResult) is that of test bodies here: `Result` alone is "nothing or a

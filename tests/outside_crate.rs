@@ -21,7 +21,9 @@ fn a_crate_outside_the_workspace_has_its_own_tests() {
     assert_eq!(
         stdout,
         "outside.answers (TC-1): An outside test is a test like any other.\n\
-         testcases.outside.TCAnswers is outside.answers\n",
+         testcases.outside.TCAnswers is outside.answers\n\
+         outside.answers passed\n\
+         exit code 0\n",
         "{stderr}"
     );
 }

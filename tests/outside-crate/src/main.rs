@@ -1,8 +1,9 @@
-//! A stranger's tests: defined here, known to the registry, found by each of their ids.
+//! A stranger's tests: defined here, known to the registry, found by each of their ids, and run.
 
 use std::process::ExitCode;
 
 use xenrt::prelude::*;
+use xenrt::sequencer::{self, CancelHandle, Plan, RunOptions};
 use xenrt::sequence;
 use xenrt::testcase::Registry;
 
@@ -60,7 +61,16 @@ fn find() -> Result {
     Ok(())
 }
 
-/// THE PLACE FOR THE SEQUENCER: runs `SEQUENCE` and prints the outcome of each test.
+/// Runs `SEQUENCE`, which needs no hosts, and prints the outcome of each test.
 fn run() -> Result {
+    let sequence = sequence::parse(SEQUENCE, "outside.seq")?;
+    let plan = Plan::new(&sequence, &Registry::global()?)?;
+    let mut options = RunOptions::new("unused");
+    options.journal = false;
+    let report = xenrt::block_on(sequencer::run(plan, options, CancelHandle::new()))?;
+    for result in &report.results {
+        println!("{} {}", result.test.id, result.outcome.kind());
+    }
+    println!("exit code {}", report.exit_code.code());
     Ok(())
 }
