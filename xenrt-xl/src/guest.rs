@@ -121,14 +121,13 @@ impl XlGuest {
         XlHost { shared: self.shared.host(), scope: self.scope.clone() }
     }
 
-    /// Notes which domain was seen. Connections into another one before it are dropped: to wait for
-    /// their end would take minutes.
+    /// Notes which domain was seen, if one was. Connections into another one before it are dropped:
+    /// they would have to be waited for.
     async fn saw(&self, domid: Option<u32>) {
-        let Some(domid) = domid else { return };
-        let before = self.shared.state().domid.replace(domid);
+        let before = std::mem::replace(&mut self.shared.state().domid, domid);
         let address = self.shared.expectation.get().address;
         if let (Some(before), Some(address)) = (before, address)
-            && before != domid
+            && Some(before) != domid
         {
             self.shared.host().drop_connections(address).await;
         }

@@ -617,12 +617,26 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
         let expected = self.expectation().get();
         let toolstack = self.view().await?;
         let domain = self.domain().await?;
-        let inside = if expected.reachable && expected.power == PowerState::Running {
-            Some(self.inside().await?)
-        } else {
-            None
-        };
-        Ok(compare_guest(&expected, Some(&toolstack), Some(domain.as_ref()), inside.as_ref()))
+        let running = |power| power == PowerState::Running;
+        let (mut inside, mut unreachable) = (None, None);
+        if expected.reachable && running(expected.power) && running(toolstack.power) {
+            match self.inside().await {
+                Ok(view) => inside = Some(view),
+                // That it cannot be reached is what is wrong with it, not a reason not to say what
+                // else is.
+                Err(Error::Remote(error)) => unreachable = Some(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        let mut differences =
+            compare_guest(&expected, Some(&toolstack), Some(domain.as_ref()), inside.as_ref());
+        differences.extend(unreachable.map(|found| super::Difference {
+            view: super::View::Guest,
+            what: "reachability".to_owned(),
+            expected: "a login works".to_owned(),
+            found,
+        }));
+        Ok(differences)
     }
 
     #[doc(hidden)]
