@@ -14,10 +14,12 @@ const CPUS: u32 = 2;
 ///
 /// One CPU model serves PV guests, PVH guests, live migration and libvirt. QEMU emulates AMD's SVM
 /// with nested paging, which Xen needs for PVH and for a migration's dirty log (Debian's Xen has no
-/// shadow paging). From QEMU's `max`, two features are taken away:
+/// shadow paging). From QEMU's `max`, three features are taken away:
 ///
 /// * `smap`: with it, a PV dom0 dies at its first `iretq` under emulation;
 /// * `rdtscp`: with it, a PVH guest dies ("Insn mismatch: Expected opcode 0xf0031").
+/// * `xsave`: with it, programs in dom0 and in guests were seen to compute garbage now and then (wrong
+///   signatures, corrupted heaps), as if registers got lost between domains. None was seen without.
 ///
 /// libvirt's driver refuses the result ("Cannot find suitable CPU model for given data"), since Xen
 /// hides `sep` on AMD processors and QEMU has no `vme`, and each of libvirt's models wants one of them;
