@@ -30,7 +30,7 @@ impl TestRecord {
     /// Takes one event of the test.
     pub(super) fn take(&mut self, event: &Event) {
         match &event.what {
-            EventKind::TestStarted { attempt } => {
+            EventKind::TestStarted { attempt, .. } => {
                 self.started.get_or_insert(event.at);
                 self.attempts = *attempt;
                 self.phase = Some(Phase::Prepare);

@@ -69,8 +69,8 @@ pub use diagnostic::{
     Diagnostic, DiagnosticKind, DiagnosticReport, SequenceError, SequenceReport, Severity,
 };
 pub use model::{
-    Argument, Block, BlockKind, GuestStep, HostStep, Node, Place, Prepare, Sequence, TestStep,
-    VifStep,
+    Action, ActionStep, Argument, Block, BlockKind, Claim, Dependency, GuestStep, HostChoice,
+    HostStep, Node, Place, Prepare, Rounds, Sequence, TestStep, VifStep, Word,
 };
 pub use parse::{parse, parse_with, read};
 pub(crate) use values::parse_bool;

@@ -8,7 +8,7 @@ use super::diagnostic::{Diagnostic, DiagnosticKind, SequenceError, Severity};
 use super::reader::Reader;
 use super::source::Source;
 use super::xml::{self, Element};
-use super::{Block, BlockKind, Node, Sequence, vocabulary};
+use super::{Block, Node, Sequence, vocabulary};
 
 /// A text into a sequence. `file_name` is what the diagnostics call it; nothing is read.
 ///
@@ -127,11 +127,9 @@ fn sequence(
         0 | 1 => blocks.pop(),
         // One after the other, in the order of the file.
         _ => Some(Block {
-            kind: BlockKind::Serial,
-            group: None,
-            blocker: false,
             place: blocks[0].place,
             steps: blocks.into_iter().map(Node::Block).collect(),
+            ..Block::default()
         }),
     };
 
@@ -143,6 +141,7 @@ fn sequence(
     Ok(Sequence {
         file: source.file().to_owned(),
         variables,
+        semaphores: BTreeMap::new(),
         prepare: prepare.unwrap_or_default(),
         tests,
         warnings: diagnostics,

@@ -1,10 +1,12 @@
 //! `<testsequence>`: blocks and tests.
 
+use std::sync::Arc;
+
 use super::diagnostic::DiagnosticKind;
 use super::reader::{Reader, Reference};
 use super::vocabulary::Word;
 use super::xml::{Child, Element, Text};
-use super::{Argument, Block, BlockKind, Node, TestStep};
+use super::{Argument, Block, BlockKind, HostChoice, Node, TestStep};
 
 /// What a step takes from the blocks around it, where it does not say otherwise.
 #[derive(Debug, Clone, Default)]
@@ -41,10 +43,11 @@ impl Reader<'_> {
             .collect();
         Block {
             kind,
-            group: inherited.group,
+            group: inherited.group.map(Arc::from),
             blocker,
             steps,
             place: self.source.place(&element.at),
+            ..Block::default()
         }
     }
 
@@ -54,6 +57,7 @@ impl Reader<'_> {
         let id = self.required(element, "id", "lifecycle.reboot");
         self.check_priority(element);
         let id_place = self.source.place(id.as_ref().map_or(&element.at, |id| &id.at));
+        let id = id.map(|id| id.text.trim().to_owned());
         let name = self.attribute(element, "name").map(|name| name.text.into_owned());
         let tc = self.attribute(element, "tc").map(|tc| tc.text.into_owned());
         let blocker = self.flag(element, "blocker");
@@ -63,16 +67,15 @@ impl Reader<'_> {
             self.arguments(child, &mut arguments);
         }
         TestStep {
-            id: id.map(|id| id.text.trim().to_owned()).unwrap_or_default(),
             id_place,
-            name,
-            group,
-            host,
-            guest,
-            tc,
-            blocker,
+            name: name.map(Arc::from),
+            group: group.map(Arc::from),
+            host: host.map(|host| HostChoice::Named(host.into())),
+            guest: guest.map(Arc::from),
+            tc: tc.map(Arc::from),
+            blocker: blocker.then_some(true),
             arguments,
-            place: self.source.place(&element.at),
+            ..TestStep::new(id.as_deref().unwrap_or_default(), self.source.place(&element.at))
         }
     }
 

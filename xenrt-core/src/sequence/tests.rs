@@ -69,14 +69,14 @@ fn a_whole_file_is_read() {
     assert_eq!(hfx745.tc.as_deref(), Some("TC-19178"));
     assert_eq!(hfx745.group.as_deref(), Some("Outer"));
     let at = hfx745.id_place;
-    assert_eq!(&WHOLE[at.offset..at.offset + at.length], hfx745.id);
+    assert_eq!(&WHOLE[at.offset..at.offset + at.length], &*hfx745.id);
     assert_eq!((at.line, at.column), (27, 19));
     assert_eq!(parallel.kind, BlockKind::Parallel { workers: Some(2) });
     let Node::Block(serial) = &parallel.steps[0] else { panic!("{parallel:?}") };
     let Node::Test(again) = &serial.steps[0] else { panic!("{serial:?}") };
-    assert!(serial.blocker && again.blocker && !parallel.blocker);
+    assert!(serial.blocker && again.blocker == Some(true) && !parallel.blocker);
     assert_eq!(again.group.as_deref(), Some("Inner"));
-    assert_eq!(again.host.as_deref(), Some("target"));
+    assert_eq!(again.host, Some(HostChoice::Named("target".into())));
     assert_eq!(again.guest.as_deref(), Some("tiny"));
     let arguments: Vec<_> =
         again.arguments.iter().map(|a| (a.name.as_deref(), a.value.as_str())).collect();

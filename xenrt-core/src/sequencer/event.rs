@@ -67,6 +67,18 @@ pub struct PlannedTest {
     /// Its arguments as `name=value`, or the value alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
+    /// Words to select it by: those of the test itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// How important it is: 1 is the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+    /// The `ttype` of the sequence file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttype: Option<String>,
+    /// The edition of the product that the number in the test management system is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku: Option<String>,
 }
 
 impl PlannedTest {
@@ -158,10 +170,43 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// The run goes on after it was interrupted: tests that had ended are not run again, and their
+    /// events stand before this one.
+    RunResumed {
+        /// The version of this library.
+        version: String,
+        /// What gives it hosts now.
+        lab: String,
+        /// How many tests had ended.
+        ended: u32,
+    },
     /// A test began (an attempt at it, from 1).
     TestStarted {
-        /// Which attempt.
+        /// Which attempt of this round.
         attempt: u32,
+        /// Which round of a test that is repeated, from 1.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        round: u32,
+        /// The lane of a chart that it runs in, from 0: the lowest that no other test of the run
+        /// is in.
+        #[serde(default)]
+        lane: u32,
+        /// The hosts that it claims, by the first of their names.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hosts: Vec<String>,
+    },
+    /// An attempt ended that is not the only one of its test: it is to be retried or repeated, or
+    /// was. [`TestFinished`](Self::TestFinished) follows the last one, with the verdict of all.
+    AttemptFinished {
+        /// Which attempt of this round.
+        attempt: u32,
+        /// Which round.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        round: u32,
+        /// How it ended.
+        outcome: Outcome,
+        /// How long it took.
+        seconds: Seconds,
     },
     /// A test entered another part of its life.
     PhaseStarted {
@@ -191,6 +236,16 @@ pub enum EventKind {
         /// In what: `Mbit/s`.
         unit: String,
     },
+    /// Something bad was found in what an object wrote while the test ran: the panic of a kernel on
+    /// a console, an Oops in a log. It is evidence and not a verdict.
+    Finding {
+        /// Where: `guest tiny console`, `host xenhost1 kernel log`.
+        source: String,
+        /// What it looks like: `kernel panic`.
+        pattern: String,
+        /// The lines around it.
+        excerpt: String,
+    },
     /// A file of evidence was written.
     Evidence {
         /// Where, relative to the folder of the run.
@@ -201,6 +256,18 @@ pub enum EventKind {
         /// What: `delete guest "tiny"`.
         undo: String,
         /// Why it could not be, if it could not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// An `<action>` of the sequence ended.
+    ActionFinished {
+        /// Which: `sleep 10s`, `prepare`.
+        action: String,
+        /// The line of the sequence file.
+        line: u32,
+        /// How long it took.
+        seconds: Seconds,
+        /// Why it failed, if it did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
@@ -233,6 +300,15 @@ pub enum EventKind {
         /// How long it took.
         seconds: Seconds,
     },
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_one(number: &u32) -> bool {
+    *number == 1
 }
 
 #[cfg(test)]

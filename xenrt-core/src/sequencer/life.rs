@@ -20,7 +20,10 @@ pub(super) async fn live(shared: &Arc<RunShared>, index: TestIndex) -> Outcome {
         let outcome = Outcome::Skipped { reason };
         return finished(shared, index, outcome, Marks::default(), started);
     }
-    events.send(Some(index), EventKind::TestStarted { attempt: 1 });
+    events.send(
+        Some(index),
+        EventKind::TestStarted { attempt: 1, round: 1, lane: 0, hosts: Vec::new() },
+    );
     let cx = TestContext::new(Arc::clone(shared), index, 1);
     let mut task = Task::start(&cx, body(cx.clone(), cx.case().descriptor));
     let overdue = async {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{PlannedTest, Selection, TestIndex};
 use crate::Error;
 use crate::nearest::hint;
-use crate::sequence::{Block, BlockKind, Node, Place, Prepare, Sequence, TestStep};
+use crate::sequence::{Block, BlockKind, HostChoice, Node, Place, Prepare, Sequence, TestStep};
 use crate::testcase::{Args, Registry, TestDescriptor};
 
 /// What is to be run: the tree of a sequence in which every test was found, has a unique name and
@@ -188,6 +188,7 @@ impl<F: Fn(&str) -> Result<TestDescriptor, String>> Planner<F> {
             .filter_map(|step| match step {
                 Node::Block(inner) => Some(PlanNode::Block(self.block(inner, group))),
                 Node::Test(test) => self.test(test, group).map(PlanNode::Test),
+                Node::Action(_) => None,
             })
             .collect();
         PlanBlock { kind: block.kind, blocker: block.blocker, steps }
@@ -214,18 +215,25 @@ impl<F: Fn(&str) -> Result<TestDescriptor, String>> Planner<F> {
             id: descriptor.id.to_owned(),
             name: self.names.unique(step.name.as_deref().unwrap_or(last)),
             group: step.group.as_deref().or(group).unwrap_or(module).to_owned(),
-            tc: step.tc.clone().or_else(|| descriptor.tc.map(str::to_owned)),
+            tc: step.tc.as_deref().or(descriptor.tc).map(str::to_owned),
             line: step.place.line,
             arguments,
+            tags: descriptor.tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            priority: step.priority,
+            ttype: step.ttype.as_deref().map(str::to_owned),
+            sku: step.sku.as_deref().map(str::to_owned),
         };
         let index = next_index(self.cases.len());
         self.cases.push(PlannedCase {
             planned,
             descriptor,
             args: Args::from(step.arguments.as_slice()),
-            host: step.host.clone(),
-            guest: step.guest.clone(),
-            blocker: step.blocker,
+            host: match &step.host {
+                Some(HostChoice::Named(name)) => Some(name.to_string()),
+                Some(HostChoice::Any) | None => None,
+            },
+            guest: step.guest.as_deref().map(str::to_owned),
+            blocker: step.blocker.unwrap_or(false),
         });
         Some(index)
     }

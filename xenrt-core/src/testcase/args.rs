@@ -379,7 +379,10 @@ fn read<T>(
 /// The arguments, none of them read yet.
 impl From<&[Argument]> for Args {
     fn from(arguments: &[Argument]) -> Self {
-        let given = arguments.iter().map(|a| (a.name.clone(), a.value.clone())).collect();
+        let given = arguments
+            .iter()
+            .map(|a| (a.name.as_deref().map(str::to_owned), a.value.clone()))
+            .collect();
         Self { given, asked: Mutex::default() }
     }
 }

@@ -80,23 +80,12 @@ fn place() -> Place {
 }
 
 pub(crate) fn test(id: &str) -> Node {
-    Node::Test(TestStep {
-        id: id.into(),
-        id_place: place(),
-        name: None,
-        group: None,
-        host: None,
-        guest: None,
-        tc: None,
-        blocker: false,
-        arguments: Vec::new(),
-        place: place(),
-    })
+    Node::Test(TestStep::new(id, place()))
 }
 
 fn block(kind: BlockKind, steps: impl IntoIterator<Item = Node>) -> Node {
     let steps = steps.into_iter().collect();
-    Node::Block(Block { kind, group: None, blocker: false, steps, place: place() })
+    Node::Block(Block { kind, steps, place: place(), ..Block::default() })
 }
 
 pub(crate) fn serial(steps: impl IntoIterator<Item = Node>) -> Node {
@@ -110,7 +99,8 @@ pub(crate) fn parallel(workers: Option<usize>, steps: impl IntoIterator<Item = N
 pub(crate) fn blocker(mut node: Node) -> Node {
     match &mut node {
         Node::Block(block) => block.blocker = true,
-        Node::Test(test) => test.blocker = true,
+        Node::Test(test) => test.blocker = Some(true),
+        Node::Action(_) => {}
     }
     node
 }
@@ -151,6 +141,7 @@ pub(crate) fn host_step(id: u32, alias: Option<&str>, guests: &[&str]) -> HostSt
 pub(crate) fn sequence(hosts: Vec<HostStep>, steps: Vec<Node>) -> Sequence {
     let Node::Block(root) = serial(steps) else { unreachable!("serial makes a block") };
     Sequence {
+        semaphores: BTreeMap::new(),
         file: "made.seq".into(),
         variables: BTreeMap::new(),
         warnings: Vec::new(),

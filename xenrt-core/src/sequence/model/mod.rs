@@ -1,9 +1,16 @@
 //! What a sequence file says, in types.
 
+mod steps;
+
 use std::collections::BTreeMap;
 
 use super::Diagnostic;
 use crate::model::Memory;
+
+pub use steps::{
+    Action, ActionStep, Argument, Block, BlockKind, Claim, Dependency, HostChoice, Node, Rounds,
+    TestStep, Word,
+};
 
 /// Where in a file something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -28,6 +35,9 @@ pub struct Sequence {
     pub variables: BTreeMap<String, String>,
     /// `<prepare>`: what is built before the first test.
     pub prepare: Prepare,
+    /// `<semaphores>`: how many tests of one class may be at work at the same time, by the class's
+    /// name in lower case.
+    pub semaphores: BTreeMap<String, usize>,
     /// `<testsequence>`: the tests. A sequence without one only prepares.
     pub tests: Option<Block>,
     /// What the file says that changes nothing; for whoever runs it to show.
@@ -87,78 +97,4 @@ pub struct VifStep {
     pub device: u32,
     /// `bridge`: the network; the host's guest network unless given.
     pub network: Option<String>,
-}
-
-/// One step of a test sequence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Node {
-    /// Steps in order or side by side.
-    Block(Block),
-    /// A test.
-    Test(TestStep),
-}
-
-/// How the steps of a block run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BlockKind {
-    /// One after the other.
-    Serial,
-    /// Side by side, at most so many at once; all at once where no number is given.
-    Parallel {
-        /// `workers`.
-        workers: Option<usize>,
-    },
-}
-
-/// `<testsequence>`, `<serial>` or `<parallel>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
-    /// How its steps run.
-    pub kind: BlockKind,
-    /// `group`, its own or that of the innermost block around it that has one.
-    pub group: Option<String>,
-    /// Whether what blocks this block also blocks the steps after it.
-    pub blocker: bool,
-    /// The steps.
-    pub steps: Vec<Node>,
-    /// Where it stands.
-    pub place: Place,
-}
-
-/// One `<testcase>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TestStep {
-    /// `id`: an id or a legacy id of the registry.
-    pub id: String,
-    /// Where the id stands, for a diagnostic when it is not known.
-    pub id_place: Place,
-    /// `name`: what it is called in reports; the id's last part unless given.
-    pub name: Option<String>,
-    /// `group`, its own or that of the innermost block that has one.
-    pub group: Option<String>,
-    /// `host`, its own or that of the innermost block that has one: the host that
-    /// [`default_host`](crate::testcase::TestContext::default_host) gives.
-    pub host: Option<String>,
-    /// `guest`, its own or that of the innermost block that has one: the guest that the test is to
-    /// use.
-    pub guest: Option<String>,
-    /// `tc`: its number in a test management system.
-    pub tc: Option<String>,
-    /// `blocker`: whether the steps after it are blocked when it does not pass.
-    pub blocker: bool,
-    /// Its `<arg>` children.
-    pub arguments: Vec<Argument>,
-    /// Where it stands.
-    pub place: Place,
-}
-
-/// One `<arg>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Argument {
-    /// The name before the `=`; `None` for a positional argument.
-    pub name: Option<String>,
-    /// The value.
-    pub value: String,
-    /// Where it stands.
-    pub place: Place,
 }
