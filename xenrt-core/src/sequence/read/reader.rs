@@ -185,9 +185,8 @@ impl<'u> Reader<'u> {
 
     /// All problems, in the order of the files and places.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
-        self.problems.sort_by_key(|(unit, problem)| {
-            (*unit, problem.place().offset, problem.kind())
-        });
+        self.problems
+            .sort_by_key(|(unit, problem)| (*unit, problem.place().offset, problem.kind()));
         let mut problems: Vec<Diagnostic> =
             self.problems.into_iter().map(|(_, problem)| problem).collect();
         if self.left_out > 0 {
@@ -248,7 +247,7 @@ impl<'u> Reader<'u> {
         let name = tree.word(node).tag().name();
         let problem = self
             .problem(DiagnosticKind::Duplicate, tree.at(node), format!("a second <{name}>"))
-            .help("put all of it into one")
+            .help("remove one of them, or put all of it into one")
             .see(&tree.at(first).range(), "the first is");
         self.push_lenient(problem);
     }
