@@ -247,6 +247,7 @@ impl Reader<'_> {
     /// `depends`: `group:test` or `test`, with commas between them.
     fn depends(&mut self, node: NodeId) -> Vec<Dependency> {
         let Some(value) = self.attribute(node, Attr::Depends) else { return Vec::new() };
+        self.dependencies = true;
         let mut all = Vec::new();
         for part in list(&value.text) {
             let place = self.place(value.place_of(part));
