@@ -139,8 +139,7 @@ impl Request<'_> {
     /// The domain may end by itself in the moment before it is destroyed, hence the second look.
     fn destroy(&self, script: Script) -> Script {
         script
-            .step("destroyed=; xl destroy \"$id\" 2>/tmp/xenrt-destroy.$$ || destroyed=no")
-            .step("said=$(cat /tmp/xenrt-destroy.$$); rm -f /tmp/xenrt-destroy.$$")
+            .step("destroyed=; said=$(xl destroy \"$id\" 2>&1) || destroyed=no")
             .step("if [ -n \"$destroyed\" ]; then")
             .domain(self.guest.uuid)
             .step("[ -z \"$id\" ] || { printf '%s\\n' \"$said\" >&2; exit 1; }; fi")
