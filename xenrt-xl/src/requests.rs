@@ -182,7 +182,7 @@ impl Request<'_> {
 
     fn delete(&self) -> Script {
         let script =
-            Script::new().domain(self.guest.uuid).step("case \"$state\" in ''|*d) ;; *c-)");
+            Script::new().domain(self.guest.uuid).step("case \"$state\" in ''|*d) ;; *[cw]-)");
         let script = self.destroy(script).step(";; *) refuse BadState 'it has a domain';; esac");
         // A guest that is not ours has at most its memory there.
         script.step(format!("rm -rf -- {}", self.folder))
