@@ -16,7 +16,7 @@ mod check;
 mod expectation;
 mod guest;
 mod host;
-mod inside;
+pub(crate) mod inside;
 mod power;
 mod scope;
 mod spec;
