@@ -22,6 +22,7 @@ mod scope;
 mod spec;
 mod toolstack;
 mod units;
+mod verbs;
 mod view;
 
 pub use ability::{Abilities, Ability};
