@@ -16,6 +16,8 @@
 //! This crate knows no toolstack by name: a back end implements [`model::Host`] and
 //! [`model::Guest`], and gives out hosts through [`model::Toolstack`].
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 pub mod lab;
 pub mod model;
