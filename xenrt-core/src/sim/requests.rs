@@ -49,7 +49,11 @@ fn duration(machine: &Machine, action: &GuestAction) -> Duration {
         | GuestAction::Resume
         | GuestAction::Save(_)
         | GuestAction::Restore(_) => timing.memory,
-        GuestAction::SetVcpus(_)
+        // A domain is made about as fast as a device.
+        GuestAction::Start
+        | GuestAction::StartPaused
+        | GuestAction::Reset
+        | GuestAction::SetVcpus(_)
         | GuestAction::SetMemory(_)
         | GuestAction::AttachDisk(_)
         | GuestAction::DetachDisk(_)
@@ -310,7 +314,8 @@ impl Request<'_> {
         if !self.has(Defect::ResumeKeepsSaved) {
             self.state.files.remove(&saved_path(self.machine, &vm));
         } else {
-            let path = format!("{}/saved-{}", self.machine.entry.work_folder, vm.uuid);
+            let number = self.state.new_pid();
+            let path = format!("{}/saved-{number}", self.machine.entry.work_folder);
             self.state.files.insert(path, Arc::default());
         }
         self.thaw(*saved, Defect::ResumeBootsAnew, action)
