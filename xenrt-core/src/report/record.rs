@@ -1,6 +1,7 @@
 //! What is known of each test of a run from its events so far.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -68,7 +69,7 @@ impl TestRecord {
 /// The tests of a run by number, as its first event lists them.
 #[derive(Debug, Default)]
 pub(super) struct Tests {
-    pub(super) planned: Vec<PlannedTest>,
+    pub(super) planned: Arc<[PlannedTest]>,
     pub(super) running: BTreeMap<TestIndex, TestRecord>,
 }
 
