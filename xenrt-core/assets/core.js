@@ -35,8 +35,10 @@ function time(ms) {
   return s < 3600 ? Math.floor(s / 60) + ' m ' + String(s % 60).padStart(2, '0') + ' s'
     : Math.floor(s / 3600) + ' h ' + String(Math.floor(s / 60) % 60).padStart(2, '0') + ' m';
 }
-const moment = ms => ms < 0 ? '\u2013' : '+' + time(ms);
-const number = value => Number(value.toPrecision(6)).toLocaleString('en', { maximumSignificantDigits: 6 });
+const moment = ms => ms < 0 ? '\u2013' : ms === 0 ? '0' : '+' + time(ms);
+// A test that never began took no time at all.
+const took = test => test.start < 0 ? '\u2013' : time(test.took);
+const number = (value, digits = 6) => value.toLocaleString('en', { maximumSignificantDigits: digits });
 
 // make('p', { class: 'quiet' }, 'text', child)
 function make(tag, attributes, ...children) {

@@ -18,8 +18,8 @@ function showTest(test) {
       at >= 0 && make('button', { type: 'button', 'aria-label': 'Previous test', disabled: at === 0, onclick: () => go(at - 1) }, '\u2191'),
       at >= 0 && make('button', { type: 'button', 'aria-label': 'Next test', disabled: at === shown.length - 1, onclick: () => go(at + 1) }, '\u2193'),
       make('button', { type: 'button', onclick: () => dialog.close() }, 'Close')),
-    make('p', { class: 'meta' }, badge(test.outcome), test.flags & FLAKY && badge('flaky'), test.flags & LEAKED && badge('leaked'),
-      make('span', {}, time(test.took)), test.start >= 0 && make('span', {}, 'began ' + moment(test.start)), place(test) && make('span', {}, place(test)),
+    make('p', { class: 'meta' }, badge(test.outcome), !!(test.flags & FLAKY) && badge('flaky'), !!(test.flags & LEAKED) && badge('leaked'),
+      test.start >= 0 && make('span', {}, took(test)), test.start >= 0 && make('span', {}, 'began ' + moment(test.start)), place(test) && make('span', {}, place(test)),
       make('span', {}, test.id), more.tc && make('span', {}, more.tc), more.line && make('span', {}, 'line ' + more.line), more.priority && make('span', {}, 'priority ' + more.priority)));
   const body = make('div', { class: 'dbody' });
   const message = more.message || test.message;
@@ -69,7 +69,7 @@ const LOG_CLASS = { phase: 'ph', step: 'st', warning: 'warning', command: 'cmd',
 function log(entries) {
   const box = make('div', { class: 'log', tabindex: '0' });
   if (entries.left_out) box.append(make('div', { class: 'ph' }, `[${entries.left_out} earlier entries are in the journal]`));
-  for (const [at, kind, text] of entries.entries) box.append(make('div', { class: LOG_CLASS[kind] || null }, (moment(at * 1000) + '        ').slice(0, 11) + text.trimEnd()));
+  for (const [at, kind, text] of entries.entries) box.append(make('div', { class: LOG_CLASS[kind] || null }, make('time', {}, moment(at * 1000)), make('span', {}, text.trimEnd())));
   return box;
 }
 

@@ -13,16 +13,17 @@ function startPlots() {
     const values = series.points.map(point => point[2]);
     const unit = series.unit ? ' ' + series.unit : '';
     const summary = values.length === 1 ? number(values[0]) + unit
-      : `${values.length.toLocaleString('en')} values, median ${number(median(values))}${unit}, ${number(Math.min(...sample(values)))} to ${number(Math.max(...sample(values)))}`;
+      : `${values.length.toLocaleString('en')} values, median ${number(median(values), 4)}${unit}, ${number(least(values), 4)} to ${number(most(values), 4)}`;
     const figure = make('figure', { class: 'plot', 'data-series': index },
       make('h3', {}, series.name), make('p', { class: 'quiet' }, summary + (series.left_out ? ` (${series.left_out} more in the journal)` : '')));
     figure.style.margin = 0;
     box.append(figure);
     if (values.length > 1) seen.observe(figure);
   });
+  addEventListener('beforeprint', () => { for (const figure of [...box.children].slice(0, 200)) if (data.series[figure.dataset.series].points.length > 1) plot(figure, data.series[figure.dataset.series]); });
 }
 
-function sample(values) { return values.length > 50000 ? values.filter((_, index) => index % Math.ceil(values.length / 50000) === 0) : values; }
+const least = values => values.reduce((a, b) => Math.min(a, b)), most = values => values.reduce((a, b) => Math.max(a, b));
 function median(values) {
   const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
@@ -35,10 +36,20 @@ function ticks(low, high) {
   return list;
 }
 
+// What the first and the last point of a plot are: rounds or attempts of one test, or moments of the run.
+function ends(points) {
+  const first = points[0], last = points[points.length - 1];
+  if (points.some(point => point[0] !== first[0])) return [moment(first[1]), moment(last[1])];
+  if (first[3] !== last[3]) return ['round ' + first[3], 'round ' + last[3]];
+  if (first[4] !== last[4]) return ['attempt ' + first[4], 'attempt ' + last[4]];
+  return ['first', 'last of ' + points.length];
+}
+
 function plot(figure, series) {
+  if (figure.querySelector('svg')) return;
   const WIDTH = 360, HEIGHT = 150, LEFT = 52, RIGHT = 10, TOP = 16, BOTTOM = 22;
   const points = series.points, values = points.map(point => point[2]);
-  let low = values.reduce((a, b) => Math.min(a, b)), high = values.reduce((a, b) => Math.max(a, b));
+  let low = least(values), high = most(values);
   // A value that hardly moves is not drawn as if it jumped; what is near zero shows its zero.
   if (low > 0 && low < high * .5) low = 0;
   const pad = high === low ? Math.abs(high) * .1 || 1 : (high - low) * .08;
@@ -52,9 +63,8 @@ function plot(figure, series) {
     picture.append(svg('text', { x: LEFT - 6, y: y(tick) + 4, 'text-anchor': 'end' }, compact(tick)));
   }
   picture.append(svg('text', { x: 0, y: 10 }, series.unit || 'no unit'));
-  const oneTest = points.every(point => point[0] === points[0][0]);
-  picture.append(svg('text', { x: LEFT, y: HEIGHT - 5 }, oneTest ? points[0][3] === points[points.length - 1][3] ? '1st' : 'round ' + points[0][3] : moment(points[0][1])));
-  picture.append(svg('text', { x: WIDTH - RIGHT, y: HEIGHT - 5, 'text-anchor': 'end' }, oneTest ? points[0][3] === points[points.length - 1][3] ? points.length + 'th' : 'round ' + points[points.length - 1][3] : moment(points[points.length - 1][1])));
+  const [first, last] = ends(points);
+  picture.append(svg('text', { x: LEFT, y: HEIGHT - 5 }, first), svg('text', { x: WIDTH - RIGHT, y: HEIGHT - 5, 'text-anchor': 'end' }, last));
   if (points.length <= MOST_DOTS) {
     picture.append(svg('polyline', { class: 'series', points: points.map((point, index) => x(index) + ',' + y(point[2])).join(' ') }));
     points.forEach((point, index) => {
@@ -69,8 +79,8 @@ function plot(figure, series) {
     for (let bin = 0; bin < bins; bin++) {
       const part = values.slice(Math.floor(bin * per), Math.max(Math.floor(bin * per) + 1, Math.floor((bin + 1) * per)));
       const left = x((bin + .5) * per);
-      upper.push(left + ',' + y(part.reduce((a, b) => Math.max(a, b))));
-      lower.unshift(left + ',' + y(part.reduce((a, b) => Math.min(a, b))));
+      upper.push(left + ',' + y(most(part)));
+      lower.unshift(left + ',' + y(least(part)));
       means.push(left + ',' + y(part.reduce((a, b) => a + b) / part.length));
     }
     picture.append(svg('polygon', { class: 'spread', points: upper.concat(lower).join(' ') }), svg('polyline', { class: 'series', points: means.join(' ') }));

@@ -53,7 +53,7 @@ function row(test, at) {
     make('span', { role: 'cell', class: 'name' }, make('b', { title: label(test) }, label(test)), ...marks, make('i', {}, test.message)),
     make('span', { role: 'cell', class: 'where', title: place(test) }, place(test)),
     make('span', { role: 'cell', class: 'num c-start' }, moment(test.start)),
-    make('span', { role: 'cell', class: 'num c-time' }, time(test.took)));
+    make('span', { role: 'cell', class: 'num c-time' }, took(test)));
   box.style.top = at * rowHeight + 'px';
   return box;
 }

@@ -136,10 +136,19 @@ function axis(pen, colour, width, height, x, span) {
   for (let at = Math.ceil(view.from / step) * step; at <= view.to; at += step) {
     const left = Math.round(x(at)) + .5;
     pen.beginPath(); pen.moveTo(left, AXIS); pen.lineTo(left, height); pen.stroke();
-    const text = at === 0 ? '0' : time(at);
+    const text = axisTime(at);
     if (left + pen.measureText(text).width / 2 < width) { pen.textAlign = left < gutter + 20 ? 'left' : 'center'; pen.fillText(text, left, AXIS / 2); }
   }
   pen.textAlign = 'left';
+}
+
+function axisTime(ms) {
+  const rounded = Number(ms.toPrecision(8));
+  if (rounded < 1e3) return rounded + (rounded ? ' ms' : '');
+  if (rounded < 6e4) return rounded / 1e3 + ' s';
+  const minutes = Math.floor(rounded / 6e4), s = Math.round(rounded / 1e3) % 60;
+  const parts = minutes < 60 ? [minutes + ' m', s && s + ' s'] : [Math.floor(minutes / 60) + ' h', minutes % 60 && minutes % 60 + ' m', s && s + ' s'];
+  return parts.filter(Boolean).join(' ');
 }
 
 function fit(pen, text, room) {

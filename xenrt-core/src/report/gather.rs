@@ -183,6 +183,7 @@ impl Building {
                     }
                 }
                 self.end_attempt(at, None);
+                self.phase = Some((Phase::Prepare, at));
                 self.attempt = Some((*round, *attempt, at, *lane));
             }
             EventKind::AttemptFinished { outcome, seconds, .. } => {
@@ -280,6 +281,10 @@ impl Building {
         self.end_phase(at);
         if self.attempts.len() == 1 {
             self.attempts.clear();
+        }
+        // A test that told no phase did nothing in any.
+        if self.phases.len() == 1 && self.phases[0].phase == Phase::Prepare {
+            self.phases.clear();
         }
         let mut left_out = Vec::new();
         for (number, what) in [(self.steps_left_out, "steps"), (self.values_left_out, "values")] {

@@ -290,9 +290,7 @@ fn timestamp(run_started: &str, start: f64) -> Option<String> {
 /// What XML may contain (<https://www.w3.org/TR/xml/#charsets>): without the other control
 /// characters and without the colours of terminals.
 fn plain(text: &str) -> String {
-    let allowed = |c: &char| {
-        matches!(c, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
-    };
+    let allowed = |c: &char| matches!(c, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     anstream::adapter::strip_str(text).to_string().chars().filter(allowed).collect()
 }
 

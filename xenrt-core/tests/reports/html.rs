@@ -37,7 +37,7 @@ fn the_essentials_need_no_script() {
     let page = page(|tell| everything(tell));
     let plain = page.split("<script").next().unwrap();
     for text in [
-        "4 of 10 tests passed",
+        "5 of 10 tests passed",
         "1 test passed on a retry",
         "cannot reach host beta: connection refused",
         "Kernel panic - not syncing",
@@ -67,7 +67,7 @@ fn a_run_that_was_killed_says_so() {
 fn a_page_of_many_tests_stays_small() {
     let page = page(|tell| many(10_000, tell));
     assert!(page.len() < 1_100_000, "{} bytes", page.len());
-    assert!(page.contains("9990 of 10000 tests passed"));
+    assert!(page.contains("9,990 of 10,000 tests passed"));
 }
 
 /// Writes pages for a look at them: `XENRT_PAGES=/tmp/pages cargo test ... -- --ignored pages`.
@@ -85,7 +85,10 @@ fn pages() {
     write("everything.html", &|tell| everything(tell));
     write("many.html", &|tell| many(100_000, tell));
     write("small.html", &|tell| {
-        let mut run = crate::stream::Stream::begin(vec![crate::stream::planned("network.hfx745", "hfx745")], tell);
+        let mut run = crate::stream::Stream::begin(
+            vec![crate::stream::planned("network.hfx745", "hfx745")],
+            tell,
+        );
         run.start(0, 0, &["xenhost1"]);
         run.at(42.0);
         let passed = xenrt_core::testcase::Outcome::Passed;

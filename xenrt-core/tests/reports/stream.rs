@@ -1,12 +1,12 @@
 //! Streams of events as a run tells them.
 
 use jiff::{SignedDuration, Timestamp};
+use xenrt_core::Blame;
 use xenrt_core::remote::{CommandRecord, ExitStatus};
 use xenrt_core::report::Reporter;
+use xenrt_core::seconds::Seconds;
 use xenrt_core::sequencer::{Event, EventKind, Level, PlannedTest, RunId, Summary, TestIndex};
 use xenrt_core::testcase::{Marks, Outcome, Phase};
-use xenrt_core::Blame;
-use xenrt_core::seconds::Seconds;
 
 /// What would run in a browser if anything that a test says were taken for HTML or script.
 pub(crate) const ATTACK: &str = "</script><script>document.documentElement.dataset.hacked=1</script>\
@@ -145,8 +145,7 @@ pub(crate) fn everything(tell: impl FnMut(&Event)) {
             error: None,
         },
     );
-    let warning =
-        |text: &str| EventKind::Log { level: Level::Warning, text: text.into() };
+    let warning = |text: &str| EventKind::Log { level: Level::Warning, text: text.into() };
     run.say(None, warning("host beta answers slowly: 1.2 s for `true`"));
 
     run.start(0, 0, &["alpha"]);
@@ -168,7 +167,8 @@ pub(crate) fn everything(tell: impl FnMut(&Event)) {
     run.say(Some(1), EventKind::PhaseStarted { phase: Phase::Run });
     for round in 0..40 {
         run.at(200.0 + 4.0 * f64::from(round));
-        let value = 940.0 + 12.0 * (f64::from(round) * 0.7).sin() - if round == 29 { 90.0 } else { 0.0 };
+        let value =
+            940.0 + 12.0 * (f64::from(round) * 0.7).sin() - if round == 29 { 90.0 } else { 0.0 };
         run.say(
             Some(1),
             EventKind::Value { name: "throughput".into(), value, unit: "Mbit/s".into() },
@@ -194,10 +194,19 @@ pub(crate) fn everything(tell: impl FnMut(&Event)) {
                 .into(),
         },
     );
-    run.say(Some(2), command("xl list tiny", 1, "", "tiny is an invalid domain identifier (rc=-6)"));
+    run.say(
+        Some(2),
+        command("xl list tiny", 1, "", "tiny is an invalid domain identifier (rc=-6)"),
+    );
     run.at(590.0);
     run.say(Some(2), EventKind::PhaseStarted { phase: Phase::Evidence });
-    for file in ["commands.log", "alpha/xl-dmesg.txt", "alpha/dmesg.txt", "tiny-console.txt", "state #1 50%.txt"] {
+    for file in [
+        "commands.log",
+        "alpha/xl-dmesg.txt",
+        "alpha/dmesg.txt",
+        "tiny-console.txt",
+        "state #1 50%.txt",
+    ] {
         run.say(Some(2), EventKind::Evidence { file: format!("tests/002-reboots/{file}") });
     }
     run.at(612.0);
@@ -238,7 +247,11 @@ pub(crate) fn everything(tell: impl FnMut(&Event)) {
     run.say(Some(5), EventKind::Value { name: ATTACK.into(), value: 1.0, unit: ATTACK.into() });
     run.say(
         Some(5),
-        EventKind::Finding { source: ATTACK.into(), pattern: ATTACK.into(), excerpt: ATTACK.into() },
+        EventKind::Finding {
+            source: ATTACK.into(),
+            pattern: ATTACK.into(),
+            excerpt: ATTACK.into(),
+        },
     );
     run.say(Some(5), EventKind::Evidence { file: format!("javascript:alert(1)//{ATTACK}") });
     run.at(1530.0);
@@ -265,7 +278,10 @@ pub(crate) fn everything(tell: impl FnMut(&Event)) {
         }
         run.at(1710.0 + 70.0 * f64::from(round));
         let value = 412.0 + 3.5 * f64::from(round);
-        run.say(Some(7), EventKind::Value { name: "memory of xenstored".into(), value, unit: "KiB".into() });
+        run.say(
+            Some(7),
+            EventKind::Value { name: "memory of xenstored".into(), value, unit: "KiB".into() },
+        );
         let what = EventKind::AttemptFinished {
             attempt: 1,
             round,

@@ -69,6 +69,12 @@ struct Count {
     number: u32,
 }
 
+impl Count {
+    fn shown(&self) -> String {
+        grouped(self.number)
+    }
+}
+
 struct BarPart {
     key: &'static str,
     x: String,
@@ -143,7 +149,7 @@ impl Page {
                 label: label(test),
                 message: shorten_middle(&test.outcome.message, 1000),
                 place: test.hosts.join(", "),
-                took: took(test.seconds),
+                took: test.start.map_or_else(String::new, |_| took(test.seconds)),
             });
         }
     }
@@ -186,8 +192,7 @@ impl Page {
         rows.sort_by_key(|row| row.index);
         let counts = counts(run);
         let named = counts.iter().filter(|count| count.number > 0);
-        let named: Vec<_> =
-            named.map(|count| format!("{} {}", count.number, count.key)).collect();
+        let named: Vec<_> = named.map(|count| format!("{} {}", count.number, count.key)).collect();
         let filled = Filled {
             nonce: &nonce,
             css: CSS,
@@ -237,11 +242,12 @@ fn verdict(run: &RunDocument, tests: usize) -> Verdict {
         () => ("skipped", "Nothing was run", "\u{2013}"),
     };
     let plural = |number: u32| if number == 1 { "test" } else { "tests" };
+    let all = grouped(u32::try_from(tests).unwrap_or(u32::MAX));
     let mut sentence = match () {
         () if tests == 0 => "No test was selected.".to_owned(),
         () if tests == counts.passed as usize && tests == 1 => "The only test passed.".to_owned(),
-        () if tests == counts.passed as usize => format!("All {tests} tests passed."),
-        () => format!("{} of {tests} tests passed.", counts.passed),
+        () if tests == counts.passed as usize => format!("All {all} tests passed."),
+        () => format!("{} of {all} tests passed.", grouped(counts.passed)),
     };
     for (number, what) in [
         (counts.flaky, "passed on a retry"),
@@ -335,7 +341,7 @@ fn steps(run: &RunDocument) -> Vec<Step> {
     let steps = run.preparation.iter().chain(&run.actions);
     let step = |step: &super::super::document::PreparationDocument| Step {
         name: step.step.clone(),
-        start: format!("+{}", took(step.start)),
+        start: if step.start > 0.0 { format!("+{}", took(step.start)) } else { "0".to_owned() },
         took: took(step.seconds),
         error: step.error.clone().unwrap_or_default(),
     };
@@ -352,6 +358,19 @@ fn run_log(run: &RunDocument) -> String {
         let word = if entry.kind == LogKind::Warning { "warning: " } else { "" };
         let line = shorten_middle(entry.text.trim_end(), 4000);
         let _ = writeln!(text, "+{:<9} {word}{line}", took(entry.at));
+    }
+    text
+}
+
+/// `99,900`.
+fn grouped(number: u32) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
     }
     text
 }
