@@ -9,7 +9,7 @@ use super::document::{
     AttemptDocument, FindingDocument, LogDocument, LogEntryDocument, LogKind, OutcomeDocument,
     PhaseDocument, PreparationDocument, RunDocument, StepDocument, TestDocument, ValueDocument,
 };
-use super::record::command_text;
+use super::text::command_text;
 use crate::Blame;
 use crate::sequencer::{Event, EventKind, Level, PlannedTest, TestIndex};
 use crate::testcase::{Outcome, OutcomeKind, Phase};

@@ -10,7 +10,7 @@ use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event as Xml
 use super::Reporter;
 use super::collector::{Collector, write_whole};
 use super::document::{AttemptDocument, LogDocument, LogKind, OutcomeDocument, TestDocument};
-use super::record::indented;
+use super::text::indented;
 use crate::sequencer::Event;
 use crate::testcase::OutcomeKind;
 

@@ -11,10 +11,9 @@ mod html;
 mod journal;
 mod json;
 mod junit;
-mod live;
-mod record;
 mod reporter;
 mod spill;
+mod text;
 
 pub use console::Console;
 pub use document::{
@@ -26,5 +25,5 @@ pub use html::HtmlReport;
 pub use journal::{Journal, JournalContent};
 pub use json::JsonReport;
 pub use junit::JUnit;
-pub(crate) use record::command_text;
 pub use reporter::{Reporter, replay};
+pub(crate) use text::command_text;

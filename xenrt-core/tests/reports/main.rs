@@ -6,4 +6,5 @@ mod browser;
 mod html;
 mod json;
 mod junit;
+mod status;
 mod stream;
