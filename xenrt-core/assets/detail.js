@@ -74,7 +74,7 @@ function log(entries) {
 }
 
 // Relative to the folder of the run, whatever stands in the name.
-const encodeFile = file => './' + file.split('/').map(encodeURIComponent).join('/');
+const encodeFile = file => './' + (data.base + file).split('/').map(encodeURIComponent).join('/');
 
 function showAddress() {
   readAddress();

@@ -25,6 +25,9 @@ use crate::sequencer::Event;
 #[derive(Debug)]
 pub struct HtmlReport {
     path: PathBuf,
+    /// From the folder of the page to that of the run, with a `/` at its end; empty where they are
+    /// the same.
+    base: String,
     collector: Collector,
 }
 
@@ -34,7 +37,15 @@ impl HtmlReport {
 
     /// A report that will be written to `path` when the run ends.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), collector: Collector::default() }
+        Self { path: path.into(), base: String::new(), collector: Collector::default() }
+    }
+
+    /// Says where the evidence is, for a page that is not in the folder of the run.
+    #[must_use]
+    pub fn run_folder(mut self, folder: impl AsRef<Path>) -> Self {
+        let page = self.path.parent().unwrap_or(Path::new(""));
+        self.base = way(page, folder.as_ref());
+        self
     }
 
     /// The file.
@@ -53,13 +64,13 @@ impl HtmlReport {
         let mut details = tempfile::tempfile()?;
         let mut list = tempfile::tempfile()?;
         let mut rows = Rows::new(io::BufWriter::new(&mut list), io::BufWriter::new(&mut details));
-        let mut page = Page::default();
+        let mut page = Page::new(&self.base);
         for index in 0..self.collector.plan().len() {
             let test = self.collector.test(index)?;
             page.test(&test);
             rows.test(&test)?;
         }
-        rows.end(self.collector.run())?;
+        rows.end(self.collector.run(), &self.base)?;
         list.rewind()?;
         details.rewind()?;
         let (before, after) = page.render(self.collector.run())?;
@@ -70,6 +81,23 @@ impl HtmlReport {
             writer.write_all(after.as_bytes())
         })
     }
+}
+
+/// The way from one folder to another one, relative where there is one; the folders need not exist.
+fn way(from: &Path, to: &Path) -> String {
+    let absolute = |path: &Path| {
+        // An empty path is the current folder here, and an error there.
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+    };
+    let (from, to) = (absolute(from), absolute(to));
+    let same = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let mut way = "../".repeat(from.components().count() - same);
+    for part in to.components().skip(same) {
+        way.push_str(&part.as_os_str().to_string_lossy());
+        way.push('/');
+    }
+    way
 }
 
 fn copy(from: &mut std::fs::File, to: &mut dyn Write) -> io::Result<()> {
@@ -93,5 +121,19 @@ impl Reporter for HtmlReport {
 
     fn end(&mut self) -> io::Result<()> {
         self.write()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_to_the_folder_of_the_run_is_relative() {
+        let way = |from: &str, to: &str| way(Path::new(from), Path::new(to));
+        assert_eq!(way("runs/1", "runs/1"), "");
+        assert_eq!(way("runs/1", "./runs/1/"), "");
+        assert_eq!(way("", "runs/1"), "runs/1/");
+        assert_eq!(way("/srv/www/reports", "/srv/runs/1"), "../../runs/1/");
     }
 }

@@ -38,6 +38,7 @@ struct Filled<'a> {
     css: &'a str,
     script: &'a str,
     data_marker: &'a str,
+    base: &'a str,
     run: &'a RunDocument,
     verdict: Verdict,
     began: String,
@@ -117,7 +118,8 @@ struct Step {
 
 /// Gathers what stands on the page at once.
 #[derive(Default)]
-pub(super) struct Page {
+pub(super) struct Page<'a> {
+    base: &'a str,
     problems: Vec<Problem>,
     /// Where the problem with this outcome and message is.
     places: HashMap<(OutcomeKind, String), usize>,
@@ -128,7 +130,12 @@ pub(super) struct Page {
     tests: usize,
 }
 
-impl Page {
+impl<'a> Page<'a> {
+    /// `base` is the way to the folder of the run.
+    pub(super) fn new(base: &'a str) -> Self {
+        Self { base, ..Self::default() }
+    }
+
     /// Adds the next test of the plan.
     pub(super) fn test(&mut self, test: &TestDocument) {
         self.tests += 1;
@@ -198,6 +205,7 @@ impl Page {
             css: CSS,
             script: SCRIPT,
             data_marker: &data_marker,
+            base: self.base,
             run,
             verdict: verdict(run, self.tests),
             began: began(&run.started),

@@ -166,7 +166,7 @@ impl<L: Write, D: Write> Rows<L, D> {
     }
 
     /// Adds what is not of one test, and ends.
-    pub(super) fn end(mut self, run: &RunDocument) -> io::Result<()> {
+    pub(super) fn end(mut self, run: &RunDocument, base: &str) -> io::Result<()> {
         self.end_chunk()?;
         if self.tests == 0 {
             self.list.0.write_all(b"<script type=\"application/json\" id=\"data\">{\"rows\":[")?;
@@ -195,6 +195,8 @@ impl<L: Write, D: Write> Rows<L, D> {
         serde_json::to_writer(&mut self.list, &series)?;
         write!(self.list, ",\"preparation\":")?;
         serde_json::to_writer(&mut self.list, &steps)?;
+        write!(self.list, ",\"base\":")?;
+        serde_json::to_writer(&mut self.list, base)?;
         write!(self.list, ",\"took\":{}}}", milliseconds(run.seconds))?;
         self.list.0.write_all(b"</script>\n")?;
         self.list.flush()?;
