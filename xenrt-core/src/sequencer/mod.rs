@@ -16,6 +16,7 @@ mod options;
 mod panics;
 mod plan;
 mod prepare;
+mod recover;
 mod resources;
 mod run;
 mod selection;
