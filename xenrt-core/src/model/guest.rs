@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{
     Ability, CheckReport, Disk, DiskSpec, DomainView, Expectation, GuestAction, GuestKind,
-    GuestView, Host, InsideView, MacAddress, Memory, PowerState, ShutdownMode, Vif, VifSpec,
-    compare_guest, inside,
+    GuestView, Host, InsideView, LogMark, MacAddress, Memory, PowerState, ShutdownMode, Vif,
+    VifSpec, compare_guest, inside,
 };
 use crate::lab::Deadlines;
 use crate::remote::{Command, Shell, ShellExt, Wait, shorten_middle, wait_until};
@@ -92,6 +92,15 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
             ability: Ability::LiveMigration,
             reason: None,
         })
+    }
+
+    /// What it has written on its console since the last look, which `mark` remembers. Cheap where
+    /// the toolstack can tell; here the console is read whole and compared.
+    ///
+    /// # Errors
+    /// As [`console_text`](Self::console_text).
+    async fn console_since(&self, mark: &mut LogMark) -> Result<String> {
+        Ok(mark.news(&self.console_text().await?).to_owned())
     }
 
     // ---- what is common to all toolstacks ----
