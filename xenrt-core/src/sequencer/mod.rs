@@ -9,7 +9,9 @@ mod body;
 mod cancel;
 mod dispatch;
 mod event;
+mod evidence;
 mod exit_code;
+mod findings;
 mod finish;
 mod life;
 mod options;
@@ -31,5 +33,6 @@ pub use run::{RunReport, TestResultEntry, run};
 pub use selection::Selection;
 
 pub(crate) use dispatch::Events;
+pub(crate) use findings::Findings;
 pub(crate) use plan::PlannedCase;
 pub(crate) use resources::Resources;
