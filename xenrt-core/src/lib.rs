@@ -19,6 +19,8 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+#[cfg(feature = "conformance")]
+pub mod explore;
 pub mod lab;
 pub mod model;
 pub mod nearest;
