@@ -17,6 +17,7 @@ mod expectation;
 mod guest;
 mod host;
 pub(crate) mod inside;
+mod log;
 mod power;
 mod scope;
 mod spec;
@@ -31,6 +32,7 @@ pub use check::{CheckReport, Difference, View, compare_guest};
 pub use expectation::{Expectation, ExpectedGuest};
 pub use guest::Guest;
 pub use host::{EvidenceSource, Host, HostInventory};
+pub use log::{LogMark, LogSource};
 pub use power::{PowerState, ShutdownMode};
 pub use scope::{Scope, Undo};
 pub use spec::{
