@@ -15,6 +15,9 @@ use super::profile::{CheckResult, Profile, Verdict};
 use crate::model::{Ability, Host, HostInventory, Scope, Undo};
 use crate::seconds::micros;
 
+/// Who is told of each result as it comes.
+type Told = Arc<dyn Fn(&CheckResult) + Send + Sync>;
+
 /// The checks that are to be run on a host. Build it, then [`run`](Self::run) it.
 #[derive(Clone)]
 #[must_use = "nothing runs until `run` is awaited"]
@@ -26,7 +29,7 @@ pub struct Suite {
     dearest: Cost,
     at_once: usize,
     names: String,
-    told: Option<Arc<dyn Fn(&CheckResult) + Send + Sync>>,
+    told: Option<Told>,
 }
 
 impl std::fmt::Debug for Suite {

@@ -10,7 +10,8 @@ fn explored(seed: u64, steps: usize, defect: Option<Defect>) -> Found {
         let lab = defect.map_or_else(lab, |defect| lab().defect(defect));
         Ok(lab.build().hosts())
     };
-    virtual_time(explore(Exploration::new(seed, steps).guests(3), hosts)).unwrap().unwrap()
+    let found = virtual_time(explore(Exploration::new(seed, steps).guests(3), hosts));
+    found.expect("a runtime can be made").expect("simulated hosts can be had")
 }
 
 #[test]
