@@ -7,6 +7,7 @@ use miette::{IntoDiagnostic, Report};
 use xenrt::lab::{LabFile, LabFileProvider, LabProvider};
 use xenrt::report::{Console, HtmlReport, JUnit, JsonReport};
 use xenrt::sequencer::{self, CancelHandle, ExitCode, Keep, Plan, RunOptions, cancel_on_ctrl_c};
+use xenrt::sim::SimToolstack;
 use xenrt::testcase::Registry;
 use xenrt::virtual_lab::{Lifetime, Missing, VirtualLabProvider};
 use xenrt::xl::XlToolstack;
@@ -106,7 +107,7 @@ fn provider(args: &RunArgs) -> miette::Result<Arc<dyn LabProvider>> {
     if let Some(path) = &args.lab {
         let lab = LabFile::read(path).into_diagnostic()?;
         let toolstacks: Vec<Arc<dyn xenrt::model::Toolstack>> =
-            vec![Arc::new(XlToolstack::default())];
+            vec![Arc::new(XlToolstack::default()), Arc::new(SimToolstack::default())];
         let name = path.display().to_string();
         return Ok(Arc::new(LabFileProvider::new(lab, name, toolstacks)));
     }
