@@ -143,7 +143,14 @@ impl<'u> Reader<'u> {
 
     /// Whether an element has an attribute. Most elements have few of many, one after the other of
     /// which is asked for.
+    #[inline]
     pub(super) fn has(&self, node: NodeId, name: Attr) -> bool {
+        self.has_any(node, 1 << name as u8)
+    }
+
+    /// Whether an element has one of the attributes with these bits.
+    #[inline]
+    pub(super) fn has_any(&self, node: NodeId, wanted: u128) -> bool {
         let bits = match self.given.get() {
             Some((unit, last, bits)) if unit == self.current && last == node => bits,
             _ => {
@@ -153,7 +160,7 @@ impl<'u> Reader<'u> {
                 bits
             }
         };
-        bits & (1 << name as u8) != 0
+        bits & wanted != 0
     }
 
     /// An attribute's value, which may be empty; `None` where it is not given.
