@@ -47,8 +47,7 @@ const RARE_OF_BLOCKS: u128 = bits(&[
     Attr::Duration,
     Attr::Seed,
 ]);
-const INHERITED: u128 =
-    bits(&[Attr::Group, Attr::Host, Attr::Guest, Attr::Prio, Attr::Ttype]);
+const INHERITED: u128 = bits(&[Attr::Group, Attr::Host, Attr::Guest, Attr::Prio, Attr::Ttype]);
 
 /// What a step takes from the blocks around it, where it does not say otherwise.
 #[derive(Debug, Clone, Default)]
