@@ -26,7 +26,8 @@ pub struct Limits {
     pub attributes: usize,
     /// Bytes of one text once its variables are replaced. 1 MiB.
     pub text: usize,
-    /// Bytes of all texts that come from replacing variables. 256 MiB.
+    /// Bytes of all texts that come from replacing variables, and of the lists of loops and
+    /// conditions each time that one is looked through. 256 MiB.
     pub expanded: usize,
     /// Steps, hosts, guests, rounds of `<for>` and what else a file makes when it is expanded.
     /// 1,000,000.

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::reader::Reader;
+use super::reader::{FastSet, Reader};
 use super::steps::Inherited;
-use super::value::{Value, shortened};
+use super::value::{MOST_HINTED, Value, shortened};
 use super::variables::Local;
 use crate::nearest::hint;
 use crate::sequence::Block;
@@ -23,7 +23,7 @@ impl Reader<'_> {
             return false;
         }
         let Some(tag) = self.attribute(node, Attr::Filter) else { return false };
-        self.excludes.iter().any(|excluded| *excluded == tag.trimmed())
+        self.excludes.iter().any(|excluded| excluded.contains(tag.trimmed()))
     }
 
     /// `<for>`: the steps in it, once for each value.
@@ -42,7 +42,7 @@ impl Reader<'_> {
         let offset = self.bound(node, Attr::Offset).unwrap_or(0);
         let limit = self.bound(node, Attr::Limit).unwrap_or(usize::MAX);
         // Nothing can be said about how often it is; that it cannot was told.
-        if !values.settled {
+        if !values.settled || !self.take_look(&values.text, values.at) {
             return;
         }
         let at = self.unit().tree.at(node);
@@ -121,6 +121,9 @@ impl Reader<'_> {
         let (Some(left), Some(right)) = (self.free(node, left), self.free(node, right)) else {
             return;
         };
+        if !self.take_look(&right.text, right.at) {
+            return;
+        }
         let holds = match word {
             Word::Ifin => list(&right.text).any(|item| item == left.trimmed()),
             Word::Ifnotin => !list(&right.text).any(|item| item == left.trimmed()),
@@ -141,7 +144,8 @@ impl Reader<'_> {
         let wanted = name.trimmed().to_owned();
         let Some((unit, collection)) = self.collections.get(&wanted).copied() else {
             let message = format!("no collection is called {wanted:?}");
-            let help = hint(&wanted, self.collections.keys().map(String::as_str));
+            let known = self.collections.keys().map(String::as_str).take(MOST_HINTED);
+            let help = hint(&wanted, known);
             let problem = self.problem(DiagnosticKind::DanglingReference, name.at, message);
             let problem = problem.help("expected the name of a <collection>");
             return self.push(problem.help(help.trim_start_matches("; ").to_owned()));
@@ -158,15 +162,19 @@ impl Reader<'_> {
         }
         let locals = self.parameters(node);
         let excludes = self.free(node, Attr::Exclude);
-        let excludes: Vec<String> = match &excludes {
-            Some(excludes) => list(&excludes.text).map(str::to_owned).collect(),
-            None => Vec::new(),
+        let excludes: FastSet<String> = match &excludes {
+            Some(excludes) if self.take_look(&excludes.text, excludes.at) => {
+                list(&excludes.text).map(str::to_owned).collect()
+            }
+            _ => FastSet::default(),
         };
         let place = self.place(self.unit().tree.at(node));
         let (locals_before, excludes_before) = (self.locals.len(), self.excludes.len());
         let (current, insertion) = (self.current, self.insertion);
         self.locals.extend(locals);
-        self.excludes.extend(excludes);
+        if !excludes.is_empty() {
+            self.excludes.push(excludes);
+        }
         self.including.push(wanted);
         if unit != current && insertion.is_none() {
             self.insertion = Some(place);
@@ -187,6 +195,7 @@ impl Reader<'_> {
     fn parameters(&mut self, node: NodeId) -> Vec<Local> {
         let unit = self.unit();
         let mut locals: Vec<Local> = Vec::new();
+        let mut names = FastSet::default();
         for child in unit.tree.elements(node) {
             if unit.tree.word(child) != Word::Param {
                 continue;
@@ -200,7 +209,7 @@ impl Reader<'_> {
                 self.push(problem.warning().help("give it a value, or remove it"));
                 continue;
             }
-            if locals.iter().any(|local| local.name == name) {
+            if !names.insert(name.clone()) {
                 let message = format!("a second parameter {name:?}");
                 let at = unit.tree.at(child);
                 let problem = self.problem(DiagnosticKind::Duplicate, at, message);

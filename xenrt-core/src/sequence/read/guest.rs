@@ -1,8 +1,8 @@
 //! `<vm>`, `<vmgroup>` and `<template>`.
 
 use super::prepare::Building;
-use super::reader::Reader;
-use super::value::Value;
+use super::reader::{FastSet, Reader};
+use super::value::{MOST_HINTED, Value};
 use crate::model::{GuestSpec, Memory};
 use crate::sequence::diagnostic::DiagnosticKind;
 use crate::sequence::syntax::{NodeId, Span};
@@ -57,14 +57,15 @@ impl Reader<'_> {
         let unit = self.unit();
         let mut guest = GuestStep::new(name, self.place(unit.tree.at(node)));
         let mut seen: Vec<(Word, NodeId)> = Vec::new();
+        let (mut vifs, mut disks) = (FastSet::default(), FastSet::default());
         for child in unit.tree.elements(node) {
             if self.filtered(child) || self.exhausted {
                 continue;
             }
             let word = unit.tree.word(child);
             match word {
-                Word::Vif => self.vif(child, &mut guest.vifs),
-                Word::Disk => self.disk(child, &mut guest.disks),
+                Word::Vif => self.vif(child, &mut guest.vifs, &mut vifs),
+                Word::Disk => self.disk(child, &mut guest.disks, &mut disks),
                 Word::Postinstall => guest.after_install.extend(self.after_install(child)),
                 Word::GuestScript => {
                     if let Some(script) = self.script_reference(child) {
@@ -158,7 +159,7 @@ impl Reader<'_> {
         parameters
     }
 
-    fn vif(&mut self, node: NodeId, vifs: &mut Vec<VifStep>) {
+    fn vif(&mut self, node: NodeId, vifs: &mut Vec<VifStep>, taken: &mut FastSet<u32>) {
         let network = self.string(node, Attr::Bridge);
         let address = self.address(node);
         let direct = self.flag(node, Attr::Sriov).unwrap_or(false);
@@ -177,8 +178,11 @@ impl Reader<'_> {
         }
         let Some(value) = self.attribute(node, Attr::Device) else { return };
         let Some(device) = self.number(node, Attr::Device) else { return };
-        if vifs.iter().any(|vif| vif.device == device) {
+        if !taken.insert(device) {
             self.second_device(&value, "VIF", device);
+        }
+        if !self.take_step(at) {
+            return;
         }
         vifs.push(VifStep { device, network, address, virtual_function_of });
     }
@@ -196,7 +200,7 @@ impl Reader<'_> {
         address
     }
 
-    fn disk(&mut self, node: NodeId, disks: &mut Vec<DiskStep>) {
+    fn disk(&mut self, node: NodeId, disks: &mut Vec<DiskStep>, taken: &mut FastSet<u32>) {
         let size = self.number(node, Attr::Size).map(|gib: u64| Memory::gib(gib));
         let format = self.flag(node, Attr::Format).unwrap_or(false);
         let count = match self.unit().tree.attribute(node, Attr::Number) {
@@ -207,7 +211,10 @@ impl Reader<'_> {
         let Some(device) = self.number::<u32>(node, Attr::Device) else { return };
         let (Some(size), Some(count)) = (size, count) else { return };
         for device in device..device.saturating_add(count) {
-            if disks.iter().any(|disk| disk.device == device) {
+            if !self.take_step(value.at) {
+                break;
+            }
+            if !taken.insert(device) {
                 self.second_device(&value, "disk", device);
             }
             disks.push(DiskStep { device, size, format });
@@ -225,7 +232,7 @@ impl Reader<'_> {
         let name = self.share(value.trimmed());
         if value.settled && !self.names.scripts.contains_key(&*name) {
             let message = format!("no script is called {:?}", &*name);
-            let known = self.names.scripts.keys().map(String::as_str);
+            let known = self.names.scripts.keys().map(String::as_str).take(MOST_HINTED);
             let help = crate::nearest::hint(&name, known);
             let problem = self
                 .problem(DiagnosticKind::DanglingReference, value.at, message)

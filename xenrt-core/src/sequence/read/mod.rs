@@ -104,8 +104,9 @@ impl Reader<'_> {
 /// say so.
 fn containers(prepare: &Prepare) -> Prepare {
     let mut made = Prepare::default();
+    let mut containers = reader::FastSet::default();
     for nested in prepare.hosts.iter().filter_map(|host| host.nested.as_ref()) {
-        if !made.hosts.iter().any(|host| host.id == nested.container) {
+        if containers.insert(nested.container) {
             made.hosts.push(super::HostStep::new(nested.container, nested.place));
         }
     }

@@ -1,7 +1,8 @@
 //! `<prepare>` and `<preprepare>`: hosts, pools and what else is built before the tests.
 
-use super::reader::{FastMap, Named, Reader};
+use super::reader::{FastMap, FastSet, Named, Reader};
 use super::storage::StorageNames;
+use super::value::MOST_HINTED;
 use crate::nearest::hint;
 use crate::sequence::diagnostic::DiagnosticKind;
 use crate::sequence::syntax::{NodeId, Span};
@@ -128,10 +129,11 @@ impl Reader<'_> {
         match building.hosts.get(name) {
             Some((index, _)) => *index,
             // One that an <allhosts> may make.
-            None if covered(&building.prepare.all_hosts, name) => None,
+            None if Covered::of(&building.prepare.all_hosts).has(name) => None,
             None => {
                 let message = format!("no host is called {name:?}");
-                let help = hint(name, building.hosts.keys().map(String::as_str));
+                let known = building.hosts.keys().map(String::as_str).take(MOST_HINTED);
+                let help = hint(name, known);
                 let problem = self
                     .problem(DiagnosticKind::DanglingReference, value.at, message)
                     .help("expected the RESOURCE_HOST_<id> or alias of a <host> before it")
@@ -235,8 +237,37 @@ pub(super) struct Content {
     pub(super) topology: Option<crate::sequence::Topology>,
 }
 
-/// Whether a name is that of a machine that an `<allhosts>` means.
-pub(super) fn covered(all: &[AllHostsStep], name: &str) -> bool {
-    let number = name.strip_prefix("RESOURCE_HOST_").and_then(|number| number.parse().ok());
-    number.is_some_and(|number| all.iter().any(|all| all.covers(number)))
+/// The machines that some `<allhosts>` mean.
+pub(super) struct Covered {
+    /// From this one on all.
+    from: Option<u32>,
+    some: FastSet<u32>,
+}
+
+impl Covered {
+    pub(super) fn of<'a>(all: impl IntoIterator<Item = &'a AllHostsStep>) -> Self {
+        let (mut from, mut ranges) = (None, Vec::new());
+        for all in all {
+            match all.last {
+                None => from = Some(from.map_or(all.first, |from: u32| from.min(all.first))),
+                Some(last) => ranges.push((all.first, last)),
+            }
+        }
+        // One after the other, so that no machine is looked at twice.
+        ranges.sort_unstable();
+        let (mut some, mut next) = (FastSet::default(), 0);
+        for (first, last) in ranges {
+            some.extend(first.max(next)..=last);
+            next = next.max(last.saturating_add(1));
+        }
+        Self { from, some }
+    }
+
+    /// Whether a name is that of one of them.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let number = name.strip_prefix("RESOURCE_HOST_").and_then(|number| number.parse().ok());
+        number.is_some_and(|number| {
+            self.from.is_some_and(|from| number >= from) || self.some.contains(&number)
+        })
+    }
 }

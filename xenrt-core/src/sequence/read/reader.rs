@@ -27,7 +27,7 @@ pub(super) struct Reader<'u> {
     /// Variables of loops and inclusions, the innermost last.
     pub(super) locals: Vec<Local>,
     /// What the inclusions leave out, the innermost last.
-    pub(super) excludes: Vec<String>,
+    pub(super) excludes: Vec<FastSet<String>>,
     /// Collections by name: the file and the element.
     pub(super) collections: BTreeMap<String, (usize, NodeId)>,
     /// The collections that are being inserted, and elements within elements.
@@ -175,11 +175,19 @@ impl<'u> Reader<'u> {
         if !self.told.insert((unit, problem.place().offset, problem.kind())) {
             return;
         }
-        if self.problems.len() >= self.limits().problems {
-            self.left_out += 1;
-            return;
+        if self.is_full() {
+            return self.leave_out();
         }
         self.problems.push((unit, problem));
+    }
+
+    /// Whether no more problems are told, so that there is no use in saying what is near.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() >= self.limits().problems
+    }
+
+    pub(super) fn leave_out(&mut self) {
+        self.left_out += 1;
     }
 
     /// Tells of a problem that the original did not mind.
@@ -250,13 +258,20 @@ impl<'u> Reader<'u> {
                 if !self.exhausted {
                     self.exhausted = true;
                     let most = self.limits().expanded;
-                    let message = format!("replacing variables makes more than {most} bytes");
+                    let message = format!(
+                        "replacing variables and looking through lists takes more than {most} bytes"
+                    );
                     let problem = self.problem(DiagnosticKind::LimitExceeded, at, message);
                     self.push(problem.help("the limit is `expanded`"));
                 }
                 false
             }
         }
+    }
+
+    /// Takes what it costs to look through a list in a text, each time that it is looked through.
+    pub(super) fn take_look(&mut self, text: &str, at: Span) -> bool {
+        self.take_expanded(text.len(), at)
     }
 
     // ---- what there can be one of ----

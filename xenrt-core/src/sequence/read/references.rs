@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::prepare::covered;
+use super::prepare::Covered;
 use super::reader::{Reader, Reference, Referred};
+use super::value::MOST_HINTED;
 use crate::nearest::hint;
 use crate::sequence::diagnostic::DiagnosticKind;
 use crate::sequence::syntax::Span;
@@ -17,15 +18,18 @@ impl Reader<'_> {
         }
         let hosts = host_names(sequence);
         let prepares = [&sequence.preprepare, &sequence.prepare];
+        let covered = Covered::of(prepares.iter().flat_map(|prepare| &prepare.all_hosts));
         for Reference { to, name, place } in std::mem::take(&mut self.names.references) {
+            if self.is_full() {
+                break;
+            }
             let (what, known, hint, define) = match to {
                 Referred::Host => {
                     // Without <prepare>, the hosts are those of the lab, whatever there are.
                     let of_lab = hosts.is_empty() && name.starts_with("RESOURCE_HOST_");
-                    let known = of_lab
-                        || hosts.contains(&*name)
-                        || prepares.iter().any(|prepare| covered(&prepare.all_hosts, &name));
-                    let hint = hint(&name, hosts.iter().map(String::as_str));
+                    let known = of_lab || hosts.contains(&*name) || covered.has(&name);
+                    let all = hosts.iter().map(String::as_str).take(MOST_HINTED);
+                    let hint = if known { String::new() } else { hint(&name, all) };
                     let define =
                         "expected the RESOURCE_HOST_<id> or alias of a <host> in <prepare>, or any";
                     ("host", known, hint, define)
@@ -35,7 +39,8 @@ impl Reader<'_> {
                     let known =
                         names.guests.contains_key(&*name) || names.guests_made.contains(&*name);
                     let all = names.guests.keys().chain(&names.guests_made);
-                    let hint = hint(&name, all.map(String::as_str));
+                    let all = all.map(String::as_str).take(MOST_HINTED);
+                    let hint = if known { String::new() } else { hint(&name, all) };
                     let define = "expected the name of a <vm> in <prepare>, or of a guest that a \
                                   test makes (<arg>guest=NAME</arg>)";
                     ("guest", known, hint, define)
@@ -68,12 +73,13 @@ impl Reader<'_> {
             .depending
             .iter()
             .filter(|(dependency, _)| !tests.has(dependency))
+            .take(self.limits().problems)
             .map(|(dependency, _)| {
                 let name = match &dependency.group {
                     Some(group) => format!("{group}:{}", dependency.name),
                     None => dependency.name.to_string(),
                 };
-                let help = hint(&name, tests.full.iter().map(String::as_str));
+                let help = hint(&name, tests.full.iter().map(String::as_str).take(MOST_HINTED));
                 (dependency.place, name, help)
             })
             .collect();

@@ -16,6 +16,9 @@ use crate::sequence::syntax::{NodeId, Span};
 use crate::sequence::values::parse_bool;
 use crate::sequence::vocabulary::{Attr, Content, Kind};
 
+/// So many names are looked at for the nearest one: a hint must not take longer than the file.
+pub(super) const MOST_HINTED: usize = 1000;
+
 /// A text of the file after its variables were replaced.
 #[derive(Debug, Clone)]
 pub(super) struct Value<'u> {
@@ -113,9 +116,10 @@ impl<'u> Reader<'u> {
             if literal { (at.start() + within.start..at.start() + within.end).into() } else { at };
         let (kind, message, help) = match problem {
             Unsettled::ToldElsewhere => return,
+            Unsettled::Undefined(_) if self.is_full() => return self.leave_out(),
             Unsettled::Undefined(name) => {
                 let locals = self.locals.iter().map(|local| &*local.name);
-                let hint = nearest(name, self.globals.names().chain(locals))
+                let hint = nearest(name, self.globals.names().chain(locals).take(MOST_HINTED))
                     .map(|name| format!("; did you mean \"{name}\"?"))
                     .unwrap_or_default();
                 let message = format!("no variable {name:?} is defined");

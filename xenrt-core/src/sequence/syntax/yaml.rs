@@ -296,11 +296,11 @@ fn snake(name: &str) -> String {
 
 /// Names that differ by case and signs alone are the same.
 fn same(key: &str, name: &str) -> bool {
-    let plain = |text: &str| -> String {
-        let characters = text.chars().filter(|c| !matches!(c, '_' | '-'));
-        characters.map(|c| c.to_ascii_lowercase()).collect()
-    };
-    plain(key) == plain(name)
+    fn plain(text: &str) -> impl Iterator<Item = u8> {
+        let bytes = text.bytes().filter(|byte| !matches!(byte, b'_' | b'-'));
+        bytes.map(|byte| byte.to_ascii_lowercase())
+    }
+    plain(key).eq(plain(name))
 }
 
 /// A problem of a translation: a message, what is expected, and where.

@@ -36,6 +36,41 @@ fn whatever_explodes_ends_with_the_name_of_a_limit() {
     }
 }
 
+/// Much of one thing for each of much of another must not take for ever.
+#[test]
+fn nothing_costs_the_product_of_two_large_numbers() {
+    let many = |text: &str, times: usize| text.repeat(times);
+    let list = "a,".repeat(200_000);
+    let params: String = (0..20_000).map(|n| format!("<param name='p{n}' value='1'/>")).collect();
+    let guests: String = (0..5_000).map(|n| format!("<vm name='guest-{n}'/>")).collect();
+    let wanted: String =
+        (0..5_000).map(|n| format!("<testcase id='a' guest='gast-{n}'/>")).collect();
+    let rounds = format!(
+        "<for iter='I' values='{}'><ifin item='b' list='{list}'/></for>",
+        "1,".repeat(100_000)
+    );
+    let steps = |inside: &str| format!("<xenrt><testsequence>{inside}</testsequence></xenrt>");
+    let texts = [
+        format!(
+            "<xenrt><prepare><host><vm name='a'>{}</vm></host></prepare></xenrt>",
+            many("<disk device='0' size='1' number='255'/>", 20_000)
+        ),
+        format!(
+            "<xenrt><collection name='c'/><testsequence><include collection='c'>{params}</include></testsequence></xenrt>"
+        ),
+        format!(
+            "<xenrt><prepare><host>{guests}</host></prepare><testsequence>{wanted}</testsequence></xenrt>"
+        ),
+        steps(&rounds),
+        steps(&format!("<for iter='I' values='1'>{}</for>", many("${UNDEFINED_VARIABLE}", 20_000))),
+    ];
+    for text in &texts {
+        let limits = Limits { expanded: 32 << 20, ..Limits::default() };
+        let _ = ReadOptions::new().limits(limits).parse(text, "x");
+    }
+    // A second each; were it the product, nobody would wait for the end of this test.
+}
+
 #[test]
 fn only_so_many_problems_are_told() {
     let text = format!("<xenrt><testsequence>{}</testsequence></xenrt>", "<x/>".repeat(500));
