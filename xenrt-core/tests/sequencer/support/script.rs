@@ -12,7 +12,7 @@ use xenrt_core::sequence::{
 };
 use xenrt_core::sequencer::{CancelHandle, Event, EventKind, Plan, RunOptions, RunReport, run};
 use xenrt_core::testcase::{
-    ErasedTestCase, Registry, Requirements, TestContext, TestDescriptor, TestResult,
+    Claims, ErasedTestCase, Registry, Requirements, TestContext, TestDescriptor, TestResult,
 };
 
 pub(crate) type Part = for<'a> fn(&'a TestContext) -> BoxFuture<'a, TestResult>;
@@ -52,6 +52,8 @@ pub(crate) fn describe(id: &'static str, make: fn() -> Box<dyn ErasedTestCase>) 
         description: "",
         timeout: None,
         requires: Requirements { hosts: 1, abilities: &[] },
+        claims: Claims::DEFAULT,
+        blocker: false,
         tags: &[],
         type_name: "Script",
         file: file!(),
