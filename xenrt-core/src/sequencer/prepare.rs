@@ -155,8 +155,8 @@ async fn make_guest(host: Arc<dyn Host>, step: &GuestStep) -> Result<Arc<dyn Gue
     if let Some(memory) = step.memory {
         spec = spec.memory(memory);
     }
-    for size in &step.disks {
-        spec = spec.disk(DiskSpec::new(*size));
+    for disk in &step.disks {
+        spec = spec.disk(DiskSpec::new(disk.size));
     }
     let mut vifs: Vec<&VifStep> = step.vifs.iter().collect();
     vifs.sort_by_key(|vif| vif.device);

@@ -1,6 +1,5 @@
 //! Tests from closures, sequences from function calls.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -122,20 +121,10 @@ pub(crate) fn args(mut node: Node, arguments: &[(&str, &str)]) -> Node {
 }
 
 pub(crate) fn host_step(id: u32, alias: Option<&str>, guests: &[&str]) -> HostStep {
-    let guest = |name: &&str| GuestStep {
-        name: (*name).into(),
-        distro: "generic-linux".into(),
-        vcpus: None,
-        memory: None,
-        vifs: Vec::new(),
-        disks: Vec::new(),
-        place: place(),
-    };
     HostStep {
-        id,
         alias: alias.map(Into::into),
-        guests: guests.iter().map(guest).collect(),
-        place: place(),
+        guests: guests.iter().map(|name| GuestStep::new(*name, place())).collect(),
+        ..HostStep::new(id, place())
     }
 }
 
@@ -143,12 +132,10 @@ pub(crate) fn host_step(id: u32, alias: Option<&str>, guests: &[&str]) -> HostSt
 pub(crate) fn sequence(hosts: Vec<HostStep>, steps: Vec<Node>) -> Sequence {
     let Node::Block(root) = serial(steps) else { unreachable!("serial makes a block") };
     Sequence {
-        semaphores: BTreeMap::new(),
         file: "made.seq".into(),
-        variables: BTreeMap::new(),
-        warnings: Vec::new(),
-        prepare: Prepare { hosts },
+        prepare: Prepare { hosts, ..Prepare::default() },
         tests: Some(root),
+        ..Sequence::default()
     }
 }
 
