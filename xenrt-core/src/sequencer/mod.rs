@@ -17,6 +17,7 @@ mod panics;
 mod plan;
 mod prepare;
 mod resources;
+mod resume;
 mod run;
 mod selection;
 mod walk;
@@ -26,6 +27,10 @@ pub use event::{Event, EventKind, Level, PlannedTest, RunId, Summary, TestIndex}
 pub use exit_code::ExitCode;
 pub use options::{Keep, RunOptions};
 pub use plan::{Plan, PlanError, PlanProblem};
+pub use resume::{
+    ClaimedRun, Difference, Finished, IfChanged, PastRun, Rerun, ResumeError, RunOrigin,
+    SequenceOrigin, find_run, rerun, resume,
+};
 pub use run::{RunReport, TestResultEntry, run};
 pub use selection::Selection;
 
