@@ -10,6 +10,7 @@ mod cancel;
 mod dispatch;
 mod event;
 mod exit_code;
+mod filter;
 mod finish;
 mod life;
 mod options;
@@ -25,6 +26,7 @@ mod walk;
 pub use cancel::{CancelHandle, CancelReason, cancel_on_ctrl_c};
 pub use event::{Event, EventKind, Level, PlannedTest, RunId, Summary, TestIndex};
 pub use exit_code::ExitCode;
+pub use filter::{Filter, FilterError};
 pub use options::{Keep, RunOptions};
 pub use plan::{Plan, PlanError, PlanProblem};
 pub use resume::{

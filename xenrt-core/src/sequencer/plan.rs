@@ -137,10 +137,11 @@ impl Plan {
     /// The same plan with only the tests that `selection` admits; blocks that become empty go.
     #[must_use]
     pub fn select(&self, selection: &Selection) -> Self {
-        if selection.is_everything() {
+        let filter = selection.filter();
+        if filter.is_everything() {
             return self.clone();
         }
-        self.cut(&mut |case| selection.admits(&case.planned, case.descriptor.tags))
+        self.cut(&mut |case| filter.admits_case(case))
     }
 
     fn cut(&self, admit: &mut dyn FnMut(&PlannedCase) -> bool) -> Self {
