@@ -133,7 +133,7 @@ impl Console {
                 }
             }
             EventKind::Log { level: Level::Warning, text } => self.line(ODD, "WARNING", None, text),
-            EventKind::Undone { undo, error: Some(error) } => {
+            EventKind::Undone { undo, error: Some(error), .. } => {
                 self.line(ODD, "WARNING", None, &format!("could not {undo}: {error}"));
             }
             EventKind::Cancelled { reason } => {

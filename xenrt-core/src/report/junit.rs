@@ -223,8 +223,8 @@ fn said(what: &EventKind) -> Option<String> {
         EventKind::Command(record) => {
             format!("  [{}] {}", record.target, indented(&command_text(record), 2))
         }
-        EventKind::Undone { undo, error: None } => format!("  undone: {undo}"),
-        EventKind::Undone { undo, error: Some(error) } => {
+        EventKind::Undone { undo, error: None, .. } => format!("  undone: {undo}"),
+        EventKind::Undone { undo, error: Some(error), .. } => {
             format!("  not undone: {undo}: {}", indented(error, 2))
         }
         _ => return None,

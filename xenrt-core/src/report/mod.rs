@@ -11,7 +11,8 @@ mod record;
 mod reporter;
 
 pub use console::Console;
-pub use journal::{Journal, JournalContent};
+pub(crate) use journal::{FolderLock, Syncer};
+pub use journal::{Journal, JournalContent, JournalDamage, JournalReader};
 pub use junit::JUnit;
 pub(crate) use record::command_text;
 pub use reporter::{Reporter, replay};

@@ -54,7 +54,7 @@ impl TestRecord {
                 self.values.push((name.clone(), *value, unit.clone()));
             }
             EventKind::Evidence { file } => self.evidence.push(file.clone()),
-            EventKind::Undone { undo, error: Some(error) } => {
+            EventKind::Undone { undo, error: Some(error), .. } => {
                 self.warnings.push(format!("could not {undo}: {error}"));
             }
             EventKind::TestFinished { outcome, marks, seconds } => {

@@ -159,11 +159,12 @@ pub(super) async fn undo_all(cx: &TestContext) -> Vec<String> {
     let mut left = Vec::new();
     while let Some(undo) = cx.take_undo() {
         let description = undo.description().to_owned();
+        let object = undo.object().cloned();
         let error = self::undo(Some(cx), undo).await.err();
         if let Some(error) = &error {
             left.push(format!("could not {description}: {error}"));
         }
-        cx.send(EventKind::Undone { undo: description, error });
+        cx.send(EventKind::Undone { undo: description, object, error });
     }
     cx.forget_guests();
     left

@@ -10,6 +10,7 @@ mod cancel;
 mod dispatch;
 mod event;
 mod exit_code;
+mod filter;
 mod finish;
 mod life;
 mod options;
@@ -17,6 +18,7 @@ mod panics;
 mod plan;
 mod prepare;
 mod resources;
+mod resume;
 mod run;
 mod selection;
 mod walk;
@@ -24,8 +26,13 @@ mod walk;
 pub use cancel::{CancelHandle, CancelReason, cancel_on_ctrl_c};
 pub use event::{Event, EventKind, Level, PlannedTest, RunId, Summary, TestIndex};
 pub use exit_code::ExitCode;
+pub use filter::{Filter, FilterError};
 pub use options::{Keep, RunOptions};
 pub use plan::{Plan, PlanError, PlanProblem};
+pub use resume::{
+    ClaimedRun, Difference, Finished, IfChanged, PastRun, Rerun, ResumeError, RunOrigin,
+    SequenceOrigin, find_run, rerun, resume,
+};
 pub use run::{RunReport, TestResultEntry, run};
 pub use selection::Selection;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Selection;
+use super::{RunOrigin, Selection};
 use crate::lab::LabProvider;
 use crate::report::Reporter;
 
@@ -51,6 +51,9 @@ pub struct RunOptions {
     pub allow_leaks: bool,
     /// Whether `journal.jsonl` is written into the folder of the run.
     pub journal: bool,
+    /// What the plan and the lab were made from, for the journal: what it takes to
+    /// [resume](super::resume()) the run in another process.
+    pub origin: RunOrigin,
     /// Who else is told about everything that happens.
     pub reporters: Vec<Box<dyn Reporter>>,
 }
@@ -69,6 +72,7 @@ impl RunOptions {
             keep: Keep::Never,
             allow_leaks: false,
             journal: true,
+            origin: RunOrigin::default(),
             reporters: Vec::new(),
         }
     }
@@ -78,6 +82,11 @@ impl RunOptions {
     pub fn provider(mut self, provider: Arc<dyn LabProvider>) -> Self {
         self.provider = Some(provider);
         self
+    }
+
+    /// What gives the run hosts, for people.
+    pub(super) fn lab_description(&self) -> String {
+        self.provider.as_ref().map_or_else(|| "none".to_owned(), |lab| lab.description())
     }
 
     /// Adds a reporter.

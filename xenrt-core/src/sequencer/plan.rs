@@ -128,35 +128,46 @@ impl Plan {
         self.cases.iter().map(|case| &case.planned)
     }
 
+    /// The same plan with only these tests; blocks that become empty go.
+    #[must_use]
+    pub(super) fn only(&self, mut admit: impl FnMut(&PlannedTest) -> bool) -> Self {
+        self.cut(&mut |case| admit(&case.planned))
+    }
+
     /// The same plan with only the tests that `selection` admits; blocks that become empty go.
     #[must_use]
     pub fn select(&self, selection: &Selection) -> Self {
-        if selection.is_everything() {
+        let filter = selection.filter();
+        if filter.is_everything() {
             return self.clone();
         }
+        self.cut(&mut |case| filter.admits_case(case))
+    }
+
+    fn cut(&self, admit: &mut dyn FnMut(&PlannedCase) -> bool) -> Self {
         let mut cases = Vec::new();
-        let root = self.root.as_ref().map(|block| self.selected(block, selection, &mut cases));
+        let root = self.root.as_ref().map(|block| self.selected(block, admit, &mut cases));
         Self { file: self.file.clone(), prepare: self.prepare.clone(), cases: cases.into(), root }
     }
 
     fn selected(
         &self,
         block: &PlanBlock,
-        selection: &Selection,
+        admit: &mut dyn FnMut(&PlannedCase) -> bool,
         cases: &mut Vec<PlannedCase>,
     ) -> PlanBlock {
         let mut steps = Vec::new();
         for step in &block.steps {
             match step {
                 PlanNode::Block(inner) => {
-                    let inner = self.selected(inner, selection, cases);
+                    let inner = self.selected(inner, admit, cases);
                     if !inner.steps.is_empty() {
                         steps.push(PlanNode::Block(inner));
                     }
                 }
                 PlanNode::Test(index) => {
                     let case = &self.cases[index.0 as usize];
-                    if selection.admits(&case.planned, case.descriptor.tags) {
+                    if admit(case) {
                         steps.push(PlanNode::Test(next_index(cases.len())));
                         cases.push(case.clone());
                     }

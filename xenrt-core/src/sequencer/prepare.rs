@@ -10,10 +10,11 @@ use tokio::time::Instant;
 use super::body::current_test;
 use super::finish::{self, inventory, with_causes};
 use super::resources::{Ledger, Resources, RunGuest, RunHost};
+use super::resume::{Leftovers, take_stock};
 use super::{CancelHandle, EventKind, Events, Plan};
 use crate::Error;
 use crate::lab::{HostDemand, LabNote, LabProvider};
-use crate::model::{DiskSpec, Guest, GuestSpec, Host, Scope, VifSpec};
+use crate::model::{CreatedObject, DiskSpec, Guest, GuestSpec, Host, Scope, VifSpec};
 use crate::remote::{CommandRecord, Observer};
 use crate::seconds::micros;
 use crate::sequence::{GuestStep, VifStep};
@@ -32,12 +33,14 @@ pub(super) async fn prepare(
     scope: &Scope,
     events: &Events,
     cancel: &CancelHandle,
+    leftovers: &Leftovers,
 ) -> Result<Resources, String> {
     if plan.prepare.hosts.is_empty() {
         return Ok(Resources::default());
     }
     let work = async {
         let mut resources = get_hosts(plan, provider, scope, events).await?;
+        take_stock_of(&resources, provider, events, leftovers).await?;
         resources.guests = make_guests(plan, &resources, events).await?;
         // Nobody is at work yet, so this is what the first test is compared with.
         let inventories: Vec<BoxFuture<'_, ()>> =
@@ -50,6 +53,20 @@ pub(super) async fn prepare(
         result = work => result,
         () = cancel.cancelled() => Err("the run was cancelled while it was prepared".to_owned()),
     }
+}
+
+/// Looks at hosts that outlive the run, and removes what it left there before it was interrupted.
+async fn take_stock_of(
+    resources: &Resources,
+    provider: Option<&Arc<dyn LabProvider>>,
+    events: &Events,
+    leftovers: &Leftovers,
+) -> Result<(), String> {
+    if provider.is_none_or(|provider| !provider.hosts_outlive_the_run()) {
+        return Ok(());
+    }
+    let hosts: Vec<_> = resources.hosts.iter().map(|host| Arc::clone(&host.host)).collect();
+    take_stock(&hosts, leftovers, events).await
 }
 
 async fn begin(run_host: &RunHost, events: &Events) {
@@ -188,6 +205,23 @@ impl Observer for RunObserver {
         record.seconds = micros(record.seconds.0);
         self.0.send(None, EventKind::Command(record));
     }
+
+    fn creating(&self, object: &CreatedObject) {
+        self.tell(EventKind::Creating(object.clone()));
+    }
+
+    fn not_created(&self, object: &CreatedObject) {
+        self.tell(EventKind::NotCreated(object.clone()));
+    }
+}
+
+impl RunObserver {
+    fn tell(&self, what: EventKind) {
+        match current_test() {
+            Some(test) => test.send(what),
+            None => self.0.send(None, what),
+        }
+    }
 }
 
 /// Undoes all that the preparation made, the last first. Returns whether all of it was.
@@ -195,9 +229,10 @@ pub(super) async fn undo_all(scope: &Scope, events: &Events) -> bool {
     let mut all = true;
     while let Some(undo) = scope.take_last() {
         let description = undo.description().to_owned();
+        let object = undo.object().cloned();
         let error = finish::undo(None, undo).await.err();
         all &= error.is_none();
-        events.send(None, EventKind::Undone { undo: description, error });
+        events.send(None, EventKind::Undone { undo: description, object, error });
     }
     scope.forget_guests();
     all

@@ -1,5 +1,6 @@
 //! A run from its first event to its last.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,18 +9,20 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::body::Task;
-use super::dispatch::{Dispatched, Events};
+use super::dispatch::{Beginning, Dispatched, Earlier, Events};
 use super::exit_code::RunEnd;
 use super::finish::with_causes;
 use super::prepare::{RunObserver, prepare, undo_all};
+use super::resume::Leftovers;
 use super::walk::Walk;
 use super::{
     CancelHandle, EventKind, ExitCode, Keep, Level, Plan, PlannedTest, Resources, RunId,
-    RunOptions, Summary,
+    RunOptions, Summary, TestIndex,
 };
+use crate::Error;
 use crate::lab::LabProvider;
 use crate::model::Scope;
-use crate::report::{Journal, Reporter};
+use crate::report::Journal;
 use crate::testcase::{Marks, Outcome, RunShared};
 
 /// How long a lab may take to take its hosts back.
@@ -64,7 +67,7 @@ pub struct TestResultEntry {
 /// Must be called on a multi-thread runtime if tests may block their thread: such a test is given
 /// up when its time is over, and its thread with it. On a current-thread runtime it would keep the
 /// whole run.
-pub async fn run(plan: Plan, mut options: RunOptions, cancel: CancelHandle) -> RunReport {
+pub async fn run(plan: Plan, options: RunOptions, cancel: CancelHandle) -> RunReport {
     let plan = plan.select(&options.selection);
     let id = RunId(Uuid::new_v4());
     if options.dry_run {
@@ -78,30 +81,56 @@ pub async fn run(plan: Plan, mut options: RunOptions, cancel: CancelHandle) -> R
             reporter_failures: Vec::new(),
         };
     }
-    let (reporters, journal, mut failures) = reporters(&mut options);
-    let (events, dispatched) = match Events::start(reporters) {
+    let mut said = Vec::new();
+    let journal = new_journal(&options, &mut said);
+    let first = EventKind::RunStarted {
+        run: id,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        sequence: plan.file.clone(),
+        lab: options.lab_description(),
+        tests: plan.tests().cloned().collect(),
+        origin: Box::new(options.origin.clone()),
+    };
+    let leftovers = Leftovers::default();
+    go(plan, options, cancel, Start { id, first, said, journal, leftovers, earlier: None }).await
+}
+
+/// With what a run starts, a new one or one that goes on.
+pub(super) struct Start {
+    pub(super) id: RunId,
+    /// Its first event.
+    pub(super) first: EventKind,
+    /// What there is to warn of at once.
+    pub(super) said: Vec<String>,
+    pub(super) journal: Option<Journal>,
+    pub(super) leftovers: Leftovers,
+    pub(super) earlier: Option<Earlier>,
+}
+
+/// Runs what has not ended yet.
+pub(super) async fn go(
+    plan: Plan,
+    mut options: RunOptions,
+    cancel: CancelHandle,
+    start: Start,
+) -> RunReport {
+    let Start { id, first, said, journal, leftovers, earlier } = start;
+    let journal_path = journal.as_ref().map(|journal| journal.path().to_owned());
+    let ended = earlier.as_ref().map(|earlier| earlier.results.clone()).unwrap_or_default();
+    let reporters = std::mem::take(&mut options.reporters);
+    let (events, dispatched) = match Events::start(Beginning { journal, reporters, earlier }) {
         Ok(started) => started,
         Err(error) => return no_dispatcher(id, &error),
     };
-    events.send(
-        None,
-        EventKind::RunStarted {
-            run: id,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            sequence: plan.file.clone(),
-            lab: options
-                .provider
-                .as_ref()
-                .map_or_else(|| "none".to_owned(), |lab| lab.description()),
-            tests: plan.tests().cloned().collect(),
-        },
-    );
-    failures.iter().for_each(|failure| events.log(Level::Warning, failure));
+    events.send(None, first);
+    said.iter().for_each(|text| events.log(Level::Warning, text));
     let plan_cases = Arc::clone(&plan.cases);
     // A task of its own runs on a worker of the runtime, and so the tasks that it starts run there
     // at once; from the caller's thread each of them would wake another thread.
     let runner = Runner {
         plan,
+        ended,
+        leftovers,
         provider: options.provider,
         keep: options.keep,
         allow_leaks: options.allow_leaks,
@@ -124,35 +153,43 @@ pub async fn run(plan: Plan, mut options: RunOptions, cancel: CancelHandle) -> R
     let Ok(Dispatched { summary, exit_code, results, reporter_failures }) = dispatched.await else {
         return no_dispatcher(id, &std::io::Error::other("the dispatcher panicked"));
     };
-    failures.extend(reporter_failures);
+    let failures: Vec<String> = match journal_path {
+        Some(_) => reporter_failures,
+        // It could not be made, which nobody has said among the failures yet.
+        None => said.into_iter().chain(reporter_failures).collect(),
+    };
     let results = results.into_iter().map(|(index, (outcome, marks))| {
         let test = plan_cases[index.0 as usize].planned.clone();
         TestResultEntry { test, outcome, marks }
     });
     let results = results.collect();
-    RunReport { run: id, summary, exit_code, results, journal, reporter_failures: failures }
+    RunReport {
+        run: id,
+        summary,
+        exit_code,
+        results,
+        journal: journal_path,
+        reporter_failures: failures,
+    }
 }
 
-/// The reporters with the journal in front, the journal's path, and what went wrong with it.
-fn reporters(options: &mut RunOptions) -> (Vec<Box<dyn Reporter>>, Option<PathBuf>, Vec<String>) {
-    let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
-    let mut path = None;
-    let mut failures = Vec::new();
-    if options.journal {
-        match Journal::create(options.run_folder.join(Journal::FILE)) {
-            Ok(journal) => {
-                path = Some(journal.path().to_owned());
-                reporters.push(Box::new(journal));
-            }
-            Err(error) => {
-                let failure = format!("{}; the run goes on without it", with_causes(&error));
-                anstream::eprintln!("warning: {failure}");
-                failures.push(failure);
-            }
-        }
+/// The journal of a new run and the copy of its sequence. What cannot be made goes into `said`; the
+/// run goes on without it.
+fn new_journal(options: &RunOptions, said: &mut Vec<String>) -> Option<Journal> {
+    if !options.journal {
+        return None;
     }
-    reporters.append(&mut options.reporters);
-    (reporters, path, failures)
+    let mut failed = |error: &Error| {
+        let failure = format!("{}; the run goes on without it", with_causes(error));
+        anstream::eprintln!("warning: {failure}");
+        said.push(failure);
+    };
+    let journal = Journal::create(options.run_folder.join(Journal::FILE));
+    let journal = journal.inspect_err(&mut failed).ok()?;
+    if let Err(error) = options.origin.keep_copy(&options.run_folder) {
+        failed(&error);
+    }
+    Some(journal)
 }
 
 fn no_dispatcher(run: RunId, error: &std::io::Error) -> RunReport {
@@ -169,6 +206,9 @@ fn no_dispatcher(run: RunId, error: &std::io::Error) -> RunReport {
 /// The parts of a run after its first event and before its last.
 struct Runner {
     plan: Plan,
+    /// Tests that ended before the run was interrupted.
+    ended: BTreeMap<TestIndex, (Outcome, Marks)>,
+    leftovers: Leftovers,
     provider: Option<Arc<dyn LabProvider>>,
     keep: Keep,
     allow_leaks: bool,
@@ -211,7 +251,8 @@ impl Runner {
             return RunEnd::default();
         }
         let provider = self.provider.as_ref();
-        let prepared = prepare(&self.plan, provider, scope, &self.events, &self.cancel).await;
+        let prepared =
+            prepare(&self.plan, provider, scope, &self.events, &self.cancel, &self.leftovers).await;
         let (resources, failure) = match prepared {
             Ok(resources) => (resources, None),
             Err(error) => (Resources::default(), Some(format!("preparation failed: {error}"))),
@@ -222,6 +263,7 @@ impl Runner {
             let walk = Walk::new(Arc::new(RunShared {
                 events: self.events.clone(),
                 cases: Arc::clone(&self.plan.cases),
+                ended: self.ended.clone(),
                 resources,
                 provider: provider.cloned(),
                 run_folder: self.run_folder.clone(),

@@ -89,6 +89,10 @@ impl Walk {
     }
 
     async fn test(&self, index: TestIndex, blocked: Option<Reason>) -> Walked {
+        if let Some((outcome, _)) = self.shared.ended.get(&index) {
+            // It ended before the run was interrupted: what follows from that follows now too.
+            return self.ended(index, outcome);
+        }
         self.shared.events.room().await;
         let cancelled = || self.shared.cancel.reason().filter(|_| blocked.is_none());
         let by = match (&blocked, cancelled()) {
@@ -104,6 +108,11 @@ impl Walk {
             return Walked::default();
         }
         let outcome = live(&self.shared, index).await;
+        self.ended(index, &outcome)
+    }
+
+    /// What follows from how a test ended.
+    fn ended(&self, index: TestIndex, outcome: &Outcome) -> Walked {
         let case = &self.shared.cases[index.0 as usize];
         let how = match outcome {
             Outcome::Failed { .. } => "failed",

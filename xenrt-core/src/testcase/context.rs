@@ -1,6 +1,6 @@
 //! What a running test has to work with.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Args, Phase};
+use super::{Args, Marks, Outcome, Phase};
 use crate::lab::LabProvider;
-use crate::model::{ExpectedGuest, Guest, Host, Scope, Undo};
+use crate::model::{CreatedObject, ExpectedGuest, Guest, Host, Scope, Undo};
 use crate::remote::{CommandRecord, Observer};
 use crate::seconds::micros;
 use crate::sequencer::{CancelHandle, EventKind, Events, Level, PlannedCase, Resources, TestIndex};
@@ -30,6 +30,8 @@ pub struct TestContext(Arc<Inner>);
 pub(crate) struct RunShared {
     pub(crate) events: Events,
     pub(crate) cases: Arc<[PlannedCase]>,
+    /// Tests that ended before the run was interrupted; they are not run again.
+    pub(crate) ended: BTreeMap<TestIndex, (Outcome, Marks)>,
     pub(crate) resources: Resources,
     pub(crate) provider: Option<Arc<dyn LabProvider>>,
     pub(crate) run_folder: PathBuf,
@@ -415,6 +417,18 @@ impl Observer for TestObserver {
     fn command(&self, record: CommandRecord) {
         if let Some(inner) = self.0.upgrade() {
             TestContext(inner).keep_command(record);
+        }
+    }
+
+    fn creating(&self, object: &CreatedObject) {
+        if let Some(inner) = self.0.upgrade() {
+            TestContext(inner).send(EventKind::Creating(object.clone()));
+        }
+    }
+
+    fn not_created(&self, object: &CreatedObject) {
+        if let Some(inner) = self.0.upgrade() {
+            TestContext(inner).send(EventKind::NotCreated(object.clone()));
         }
     }
 }
