@@ -13,13 +13,13 @@ pub(crate) struct Resources {
 }
 
 /// A host of a run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RunHost {
     /// `RESOURCE_HOST_<n>`, the alias, the lab's name.
     pub(crate) names: Vec<String>,
     /// In the scope of the run.
     pub(crate) host: Arc<dyn Host>,
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
 }
 
 /// A guest that the preparation made.
