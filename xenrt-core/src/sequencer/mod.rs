@@ -19,6 +19,7 @@ mod options;
 mod panics;
 mod plan;
 mod prepare;
+mod recover;
 mod resources;
 mod resume;
 mod run;

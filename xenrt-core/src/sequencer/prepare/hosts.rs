@@ -57,7 +57,7 @@ impl Preparation {
             let mut names = step.names();
             names.push(host.name().to_owned());
             let host = host.in_scope(self.scope.clone());
-            RunHost { names, host, ledger: Arc::new(Ledger::default()) }
+            RunHost { names, host, ledger: Arc::new(Ledger::default()), boot_id: Arc::default() }
         });
         Ok(hosts.collect())
     }

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::body::current_test;
 use super::finish::{self, inventory, with_causes};
 use super::plan::Plan;
+use super::recover;
 use super::resources::Resources;
 use super::resume::{Leftovers, take_stock};
 use super::stop::Stop;
@@ -169,8 +170,11 @@ impl Preparation {
         let inventories: Vec<BoxFuture<'_, ()>> = hosts
             .map(|run_host| {
                 async {
-                    let inventory = inventory(&self.events, run_host.host.as_ref()).await;
-                    run_host.ledger.begin(inventory);
+                    let host = run_host.host.as_ref();
+                    let objects = inventory(&self.events, host);
+                    let (objects, boot_id) = tokio::join!(objects, recover::boot_id(host));
+                    run_host.ledger.begin(objects);
+                    *run_host.boot_id.lock().await = boot_id;
                 }
                 .boxed()
             })
