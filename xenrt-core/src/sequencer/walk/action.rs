@@ -35,7 +35,9 @@ impl Walk {
                 }
             }
         };
-        let blocks = error.as_ref().filter(|_| ran).map(|error| {
+        // Where its time is over, that is what blocks the others.
+        let failed = error.as_ref().filter(|_| ran && around.stop.reason().is_none());
+        let blocks = failed.map(|error| {
             Reason::from(format!("the action {action:?} at line {line} failed: {error}"))
         });
         let seconds = micros(began.elapsed());

@@ -50,6 +50,10 @@ impl Walk {
                     break;
                 }
             }
+            // What did not come to its end in its time is blocked, as if a step had been.
+            if let (true, Some(over)) = (around.stop.reason().is_none(), inside.stop.reason()) {
+                blocked = blocked.or_else(|| Some(over.before().into()));
+            }
             if inside.repeated && !around.repeated {
                 self.tell_verdicts(&block.steps);
             }

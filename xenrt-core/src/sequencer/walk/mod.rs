@@ -20,7 +20,7 @@
 //! | a test or block has `repeat` or `duration` | it runs so often; each test has one verdict, the worst of its rounds, which says which rounds |
 //! | a round of a block ends blocked, or with the time over, or without a test that ran | no further round begins |
 //! | the `timeout` of a test is over | it is interrupted and Errored, by the test; its clean-up has time of its own |
-//! | the `timeout` of a block is over | its tests at work are interrupted, cleaned up after and Blocked by it; the others are Blocked; `finally` runs |
+//! | the `timeout` of a block is over | its tests at work are interrupted, cleaned up after and Blocked by it; the others are Blocked; `finally` runs; the block counts as blocked |
 //! | the time of the run is over but for what is kept back | the same for the whole run, as if it were cancelled |
 //! | the run is cancelled | the same, and the preparation is undone at the end |
 //! | the run is cancelled again | it ends at once; nothing more is undone |
