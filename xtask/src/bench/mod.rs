@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: ours and its peers, alternating in one run, as ratios.
 
 mod noop;
+mod seqfile;
 mod shell;
 mod table;
 
@@ -26,7 +27,7 @@ pub(crate) struct Arguments {
     rounds: u16,
 }
 
-const NAMES: [&str; 3] = ["noop", "shell-seq", "shell-par8"];
+const NAMES: [&str; 4] = ["noop", "shell-seq", "shell-par8", "seqfile"];
 
 /// Measures, in a release build.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -47,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
             }
             "shell-seq" => shell::run(name, 1, arguments.rounds.into())?,
             "shell-par8" => shell::run(name, 8, arguments.rounds.into())?,
+            "seqfile" => seqfile::run(arguments.rounds.into())?,
             _ => return Err(format!("the benchmark {name} is listed and not there").into()),
         });
     }
