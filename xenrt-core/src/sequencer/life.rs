@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::body::{Task, Trouble, body, cleanup};
 use super::finish::{check, collect_evidence, find_leaks, undo_all};
+use super::recover::wait_for_hosts;
 use super::{EventKind, Level, TestIndex};
 use crate::model::{Ability, Host};
 use crate::seconds::micros;
@@ -44,6 +45,9 @@ pub(super) async fn live(shared: &Arc<RunShared>, index: TestIndex) -> Outcome {
     }
     let went_wrong = !matches!(outcome, Outcome::Passed | Outcome::Skipped { .. });
     if went_wrong && cx.has_used_anything() {
+        for news in wait_for_hosts(&cx).await {
+            outcome.explain(&news);
+        }
         collect_evidence(&cx, &outcome).await;
     }
     if let Some(case) = case {

@@ -17,6 +17,7 @@ mod options;
 mod panics;
 mod plan;
 mod prepare;
+mod recover;
 mod resources;
 mod resume;
 mod run;

@@ -95,6 +95,17 @@ impl Outcome {
         }
     }
 
+    /// Puts what explains it in front of what there is to say about it. Nothing for Passed.
+    pub(crate) fn explain(&mut self, why: &str) {
+        match self {
+            Self::Passed => {}
+            Self::Failed { message: text, .. }
+            | Self::Errored { message: text, .. }
+            | Self::Skipped { reason: text }
+            | Self::Blocked { by: text } => *text = format!("{why}: {text}"),
+        }
+    }
+
     /// What there is to say about it; empty for Passed.
     pub fn message(&self) -> &str {
         match self {
