@@ -16,14 +16,12 @@ pub(crate) fn at_random_moments() {
     let (mut kills, mut runs) = (0, 0);
     while kills < KILLS {
         let folder = tempfile::tempdir().unwrap();
-        let job = Job {
-            folder: folder.path().to_owned(),
-            tests: 400,
-            workers: [1, 3][runs % 2],
-            micros: 500,
-        };
+        // Slow tests are killed in their midst, fast ones between their end and what follows.
+        let (tests, micros) = [(400, 500), (4000, 0)][runs % 2];
+        let workers = [1, 1, 3, 3][runs % 4];
+        let job = Job { folder: folder.path().to_owned(), tests, workers, micros };
         runs += 1;
-        kills += until_the_end(&job, (KILLS - kills).min(KILLS / 2), &mut random);
+        kills += until_the_end(&job, (KILLS - kills).min(KILLS / 4), &mut random);
         every_test_ended_once(&job);
         nothing_is_left_behind(&job);
     }
@@ -44,10 +42,12 @@ fn until_the_end(job: &Job, most: usize, random: &mut impl rand::Rng) -> usize {
         // A run whose first event was not written yet cannot be told from none.
         let how = if ends_or_began(job) { "resume" } else { "new" };
         let mut child = job.command(how).stderr(Stdio::piped()).spawn().unwrap();
-        // Now and then while it reads the journal, mostly in the midst of tests.
-        let after = Duration::from_micros(random.random_range(0..150_000));
         let status = if deaths.len() < most {
-            std::thread::sleep(after);
+            // Now and then while it starts, mostly in the midst of tests.
+            if random.random_bool(0.8) {
+                until_it_is_at_work(job, &mut child);
+            }
+            std::thread::sleep(Duration::from_micros(random.random_range(0..40_000)));
             child.kill().unwrap();
             wait(&mut child)
         } else {
@@ -67,6 +67,17 @@ fn until_the_end(job: &Job, most: usize, random: &mut impl rand::Rng) -> usize {
     }
     check_no_visit_after_the_end(job, &deaths);
     deaths.len()
+}
+
+/// Waits until it visits a test, or ends.
+fn until_it_is_at_work(job: &Job, child: &mut Child) {
+    let size = || std::fs::metadata(job.visits()).map_or(0, |visits| visits.len());
+    let before = size();
+    let started = Instant::now();
+    while size() == before && child.try_wait().unwrap().is_none() {
+        assert!(started.elapsed() < DEADLINE, "the run does not begin");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn ends_or_began(job: &Job) -> bool {
