@@ -145,6 +145,7 @@ fn sequence(
         prepare: prepare.unwrap_or_default(),
         tests,
         warnings: diagnostics,
+        ..Sequence::default()
     })
 }
 

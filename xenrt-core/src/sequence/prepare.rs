@@ -4,11 +4,8 @@ use super::diagnostic::DiagnosticKind;
 use super::reader::{Reader, Value};
 use super::vocabulary::{self, Word};
 use super::xml::Element;
-use super::{GuestStep, HostStep, Prepare, VifStep};
+use super::{DiskStep, GuestStep, HostStep, Prepare, VifStep};
 use crate::model::{GuestSpec, Memory};
-
-/// The distro that the original took where a file gives none.
-const DEFAULT_DISTRO: &str = "generic-linux";
 
 impl Reader<'_> {
     pub(super) fn prepare(&mut self, element: &Element<'_>) -> Prepare {
@@ -27,7 +24,10 @@ impl Reader<'_> {
             self.whole = false;
         }
         let hosts = self.enter(element, word);
-        Prepare { hosts: hosts.into_iter().map(|(host, word)| self.host(host, word)).collect() }
+        Prepare {
+            hosts: hosts.into_iter().map(|(host, word)| self.host(host, word)).collect(),
+            ..Prepare::default()
+        }
     }
 
     fn host(&mut self, element: &Element<'_>, word: &'static Word) -> HostStep {
@@ -37,12 +37,7 @@ impl Reader<'_> {
             Some(value) => self.number(value, "`id`", 0..=9999),
             None => Some(0),
         };
-        let mut host = HostStep {
-            id: id.unwrap_or_default(),
-            alias: None,
-            guests: Vec::new(),
-            place: self.source.place(&element.at),
-        };
+        let mut host = HostStep::new(id.unwrap_or_default(), self.source.place(&element.at));
         if id.is_some() {
             let at = given.map_or_else(|| element.at.clone(), |value| value.at);
             let name = host.name();
@@ -71,15 +66,8 @@ impl Reader<'_> {
 
     fn guest(&mut self, element: &Element<'_>, word: &'static Word) -> GuestStep {
         self.no_text(element);
-        let mut guest = GuestStep {
-            name: self.guest_name(element).unwrap_or_default(),
-            distro: String::from(DEFAULT_DISTRO),
-            vcpus: None,
-            memory: None,
-            vifs: Vec::new(),
-            disks: Vec::new(),
-            place: self.source.place(&element.at),
-        };
+        let name = self.guest_name(element).unwrap_or_default();
+        let mut guest = GuestStep::new(name, self.source.place(&element.at));
         let mut disks: Vec<(u32, Vec<Memory>)> = Vec::new();
         let mut seen: Vec<&Element<'_>> = Vec::new();
         for (child, word) in self.enter(element, word) {
@@ -109,7 +97,10 @@ impl Reader<'_> {
             }
         }
         disks.sort_by_key(|(device, _)| *device);
-        guest.disks = disks.into_iter().flat_map(|(_, sizes)| sizes).collect();
+        let disks = disks.into_iter().flat_map(|(device, sizes)| {
+            (device..).zip(sizes).map(|(device, size)| DiskStep { device, size, format: false })
+        });
+        guest.disks = disks.collect();
         guest
     }
 
@@ -145,7 +136,7 @@ impl Reader<'_> {
         if vifs.iter().any(|vif| vif.device == device) {
             self.second_device(&value, "VIF", device);
         }
-        vifs.push(VifStep { device, network });
+        vifs.push(VifStep { network, ..VifStep::new(device) });
     }
 
     fn disk(&mut self, element: &Element<'_>, disks: &mut Vec<(u32, Vec<Memory>)>) {

@@ -282,7 +282,14 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
-    /// An `<action>` of the sequence ended.
+    /// An `<action>` of the sequence began.
+    ActionStarted {
+        /// Which: `sleep 10s`, `prepare`.
+        action: String,
+        /// The line of the sequence file.
+        line: u32,
+    },
+    /// An `<action>` of the sequence ended, or was not done.
     ActionFinished {
         /// Which: `sleep 10s`, `prepare`.
         action: String,

@@ -200,7 +200,7 @@ pub(super) async fn inventory(events: &Events, host: &dyn Host) -> Option<HostIn
 /// What the test left on its hosts, and guests of the preparation that it left otherwise than it
 /// found them.
 pub(super) async fn find_leaks(cx: &TestContext) -> Vec<String> {
-    let resources = &cx.shared().resources;
+    let resources = cx.resources();
     let mut leaked = Vec::new();
     for (at, before) in cx.prepared_guests_used() {
         let guest = &resources.guests[at].guest;

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::body::Task;
+use super::claims::Claims;
 use super::dispatch::{Beginning, Dispatched, Earlier, Events};
 use super::exit_code::RunEnd;
 use super::finish::with_causes;
-use super::prepare::{RunObserver, prepare, undo_all};
+use super::prepare::{Preparation, Prepared, RunObserver};
 use super::resume::Leftovers;
-use super::walk::Walk;
+use super::stop::Stop;
+use super::walk::{Limits, Walk};
 use super::{
-    CancelHandle, EventKind, ExitCode, Keep, Level, Plan, PlannedTest, Resources, RunId,
+    CancelHandle, CancelReason, EventKind, ExitCode, Keep, Level, Plan, PlannedTest, RunId,
     RunOptions, Summary, TestIndex,
 };
 use crate::Error;
@@ -124,6 +126,7 @@ pub(super) async fn go(
     };
     events.send(None, first);
     said.iter().for_each(|text| events.log(Level::Warning, text));
+    plan.warnings().iter().for_each(|text| events.log(Level::Warning, text));
     let plan_cases = Arc::clone(&plan.cases);
     // A task of its own runs on a worker of the runtime, and so the tasks that it starts run there
     // at once; from the caller's thread each of them would wake another thread.
@@ -138,6 +141,14 @@ pub(super) async fn go(
         test_timeout: options.test_timeout,
         cleanup_reserve: options.cleanup_reserve,
         grace: options.grace,
+        time_limit: options.time_limit,
+        finally_reserve: options.finally_reserve,
+        limits: Limits {
+            retries: options.retries,
+            finally_reserve: options.finally_reserve,
+            seed: options.seed,
+            durations: options.durations,
+        },
         cancel,
         events: events.clone(),
     };
@@ -216,12 +227,16 @@ struct Runner {
     test_timeout: Duration,
     cleanup_reserve: Duration,
     grace: Duration,
+    time_limit: Option<Duration>,
+    finally_reserve: Duration,
+    limits: Limits,
     cancel: CancelHandle,
     events: Events,
 }
 
 impl Runner {
-    async fn run(self) -> RunEnd {
+    async fn run(mut self) -> RunEnd {
+        let limits = std::mem::take(&mut self.limits);
         let scope = Scope::observed_by(Arc::new(RunObserver(self.events.clone())));
         let cancelled_twice = async {
             self.cancel.cancelled().await;
@@ -231,11 +246,12 @@ impl Runner {
         };
         let end = tokio::select! {
             biased;
-            end = self.in_order(&scope) => end,
+            end = self.in_order(&scope, limits) => end,
             () = cancelled_twice => {
                 self.at_once(&scope);
                 RunEnd::default()
             }
+            () = self.time_is_over() => RunEnd::default(),
         };
         RunEnd {
             cancelled: self.cancel.is_cancelled(),
@@ -245,33 +261,51 @@ impl Runner {
         }
     }
 
-    async fn in_order(&self, scope: &Scope) -> RunEnd {
+    /// Cancels the run when its time is over but for what is kept back. Does not return.
+    async fn time_is_over(&self) {
+        if let Some(limit) = self.time_limit {
+            let kept_back = self.finally_reserve.min(limit / 2);
+            tokio::time::sleep(limit - kept_back).await;
+            // Whoever cancelled it already must not have done it twice now.
+            if !self.cancel.is_cancelled() {
+                self.cancel.cancel(CancelReason::TimeIsOver);
+            }
+        }
+        std::future::pending().await
+    }
+
+    async fn in_order(&self, scope: &Scope, limits: Limits) -> RunEnd {
         if self.plan.root.is_some() && self.plan.cases.is_empty() {
             self.events.log(Level::Warning, "no test is selected");
             return RunEnd::default();
         }
-        let provider = self.provider.as_ref();
-        let prepared =
-            prepare(&self.plan, provider, scope, &self.events, &self.cancel, &self.leftovers).await;
-        let (resources, failure) = match prepared {
-            Ok(resources) => (resources, None),
-            Err(error) => (Resources::default(), Some(format!("preparation failed: {error}"))),
-        };
+        let preparation = Arc::new(Preparation::new(
+            &self.plan,
+            self.provider.clone(),
+            self.leftovers.clone(),
+            scope.clone(),
+            self.events.clone(),
+        ));
+        let stop = Stop::when_cancelled(self.cancel.clone());
+        let Prepared { resources, failure } = preparation.first(&stop).await;
+        let failure = failure.map(|error| format!("preparation failed: {error}"));
         let preparation_failed = failure.is_some();
         let mut went_wrong = preparation_failed;
         if let Some(root) = &self.plan.root {
-            let walk = Walk::new(Arc::new(RunShared {
+            let shared = Arc::new(RunShared {
                 events: self.events.clone(),
                 cases: Arc::clone(&self.plan.cases),
                 ended: self.ended.clone(),
-                resources,
-                provider: provider.cloned(),
+                resources: RwLock::new(Arc::new(resources)),
+                claims: Arc::new(Claims::new(&self.plan.semaphores)),
+                provider: self.provider.clone(),
                 run_folder: self.run_folder.clone(),
                 cancel: self.cancel.clone(),
                 test_timeout: self.test_timeout,
                 cleanup_reserve: self.cleanup_reserve,
                 grace: self.grace,
-            }));
+            });
+            let walk = Walk::new(shared, Arc::clone(&preparation), limits);
             walk.walk(root, failure).await;
             went_wrong |= walk.went_wrong();
         }
@@ -281,11 +315,11 @@ impl Runner {
             Keep::Always => true,
         };
         // A lab that was never asked for anything has nothing to take back.
-        let provider = provider.filter(|_| !self.plan.prepare.hosts.is_empty());
+        let provider = self.provider.as_ref().filter(|_| preparation.asks_the_lab());
         let released = match provider {
             Some(provider) if keep => self.keep(provider.as_ref()).await,
             _ => {
-                let undone = undo_all(scope, &self.events).await;
+                let undone = preparation.undo().await;
                 let released = match provider {
                     Some(provider) => self.release(provider.as_ref()).await,
                     None => true,
@@ -326,7 +360,7 @@ impl Runner {
             self.warn(format!("not undone: {}", undo.description()));
         }
         if let Some(provider) = &self.provider
-            && !self.plan.prepare.hosts.is_empty()
+            && self.plan.hosts() > 0
         {
             self.warn(format!("not released: the hosts of {}", provider.description()));
         }

@@ -3,6 +3,7 @@
 use super::Filter;
 use super::filter::Subject;
 use super::plan::PlannedCase;
+use crate::sequence::HostChoice;
 
 /// Which tests of a plan are run, as the arguments of a program say it. All that is given must hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,12 +18,19 @@ pub struct Selection {
     pub priority: Option<i32>,
     /// Only tests that this selects.
     pub filter: Option<Filter>,
+    /// Leaves the `finally` blocks out, so that what the tests made can be looked at.
+    pub no_finally: bool,
 }
 
 impl Selection {
     /// Whether it lets every test through.
     pub fn is_everything(&self) -> bool {
-        self.filter().is_everything()
+        !self.no_finally && self.filter().is_everything()
+    }
+
+    /// The tests that a word of `skip` selects.
+    pub(super) fn skipped(&self) -> Filter {
+        Filter::any(self.skip.iter().map(|word| Filter::word(word)))
     }
 
     /// The same as one expression.
@@ -50,7 +58,11 @@ impl Filter {
     pub(super) fn admits_case(&self, case: &PlannedCase) -> bool {
         self.admits(Subject {
             test: &case.planned,
-            host: case.host.as_deref(),
+            host: match &case.host {
+                Some(HostChoice::Named(name)) => Some(name),
+                Some(HostChoice::Any) => Some("any"),
+                None => None,
+            },
             guest: case.guest.as_deref(),
         })
     }

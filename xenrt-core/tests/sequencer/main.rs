@@ -6,7 +6,14 @@
 mod support;
 
 mod cancel;
+mod claims;
+mod finally;
 mod hosts;
 mod outcomes;
+mod packing;
 mod plans;
+mod preparation;
 mod reports;
+mod rounds;
+mod time;
+mod verdicts;
