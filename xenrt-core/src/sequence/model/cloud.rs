@@ -63,7 +63,7 @@ pub struct CloudMachineStep {
     pub vcpus: Option<u32>,
     /// `<memory>`, in MiB in the file.
     pub memory: Option<Memory>,
-    /// `<rootdisk>`, in GiB in the file.
+    /// `<rootdisk>`, in bytes in the file.
     pub root_disk: Option<Memory>,
     /// Where it stands.
     pub place: Place,

@@ -9,6 +9,7 @@ mod pool;
 mod prepare;
 mod steps;
 mod storage;
+mod support;
 
 use std::collections::BTreeMap;
 

@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
-use super::Place;
+use crate::sequence::Place;
 
 /// The text of a file under the name that it was given.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Source {
+pub(in crate::sequence) struct Source {
     file: String,
     text: String,
     marks: Vec<Mark>,
@@ -24,22 +24,22 @@ struct Mark {
 }
 
 impl Source {
-    pub(super) fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(in crate::sequence) fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
         let text = text.into();
         let marks = marks(&text);
         Self { file: file.into(), text, marks }
     }
 
-    pub(super) fn file(&self) -> &str {
+    pub(in crate::sequence) fn file(&self) -> &str {
         &self.file
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(in crate::sequence) fn text(&self) -> &str {
         &self.text
     }
 
     /// The place of these bytes; cut to the text and to whole characters where they do not fit.
-    pub(super) fn place(&self, at: &Range<usize>) -> Place {
+    pub(in crate::sequence) fn place(&self, at: &Range<usize>) -> Place {
         let offset = boundary_before(&self.text, at.start);
         let end = boundary_after(&self.text, at.end).max(offset);
         let nearest = self.marks.partition_point(|mark| mark.offset <= offset).saturating_sub(1);
@@ -55,13 +55,13 @@ impl Source {
 }
 
 /// The last beginning of a character at or before this byte.
-pub(super) fn boundary_before(text: &str, byte: usize) -> usize {
+pub(in crate::sequence) fn boundary_before(text: &str, byte: usize) -> usize {
     let byte = byte.min(text.len());
     (0..=byte).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// The first beginning of a character at or after this byte, or the end.
-pub(super) fn boundary_after(text: &str, byte: usize) -> usize {
+pub(in crate::sequence) fn boundary_after(text: &str, byte: usize) -> usize {
     (byte.min(text.len())..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
 }
 
