@@ -16,12 +16,13 @@ mod check;
 mod expectation;
 mod guest;
 mod host;
-mod inside;
+pub(crate) mod inside;
 mod power;
 mod scope;
 mod spec;
 mod toolstack;
 mod units;
+mod verbs;
 mod view;
 
 pub use ability::{Abilities, Ability};
