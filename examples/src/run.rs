@@ -78,7 +78,9 @@ fn plan(args: &RunArgs, built_in: BuiltInSequence, registry: &Registry) -> miett
     for warning in &sequence.warnings {
         anstream::eprintln!("warning: {warning}");
     }
-    Plan::new(&sequence, registry).into_diagnostic()
+    let plan = Plan::new(&sequence, registry);
+    let plan = plan.and_then(|plan| plan.carried_out().map(|()| plan));
+    plan.map_err(|error| Report::new(error.into_report(text)))
 }
 
 fn provider(args: &RunArgs) -> miette::Result<Arc<dyn LabProvider>> {

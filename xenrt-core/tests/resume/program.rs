@@ -11,7 +11,7 @@ use xenrt_core::sequencer::{
     CancelHandle, ClaimedRun, IfChanged, Plan, ResumeError, RunOptions, resume, run,
 };
 use xenrt_core::testcase::{
-    Registry, Requirements, TestCase, TestContext, TestDescriptor, TestResult, erase,
+    Claims, Registry, Requirements, TestCase, TestContext, TestDescriptor, TestResult, erase,
 };
 
 /// The first argument that makes the program of the test's executable.
@@ -110,6 +110,8 @@ fn registry() -> Registry {
         description: "Says that it was there.",
         timeout: None,
         requires: Requirements { hosts: 1, abilities: &[] },
+        claims: Claims::DEFAULT,
+        blocker: false,
         tags: &[],
         type_name: "Visit",
         file: file!(),
