@@ -27,7 +27,8 @@ const fn requirement(
     Requirement { program, package, purpose }
 }
 
-/// What the virtual lab needs on the machine that it runs on.
+/// What the virtual lab needs on the machine that it runs on. Users other than root need
+/// [`LAB_WITHOUT_ROOT`] besides; [`lab`] tells what this one needs.
 pub const LAB: &[Requirement] = &[
     requirement("qemu-system-x86_64", "qemu-system-x86", "the virtual hosts"),
     requirement("mmdebstrap", "mmdebstrap", "building host and guest images"),
@@ -36,6 +37,16 @@ pub const LAB: &[Requirement] = &[
     requirement("ssh", "openssh-client", "commands on hosts and guests"),
     requirement("ssh-keygen", "openssh-client", "the lab's own login keys"),
 ];
+
+/// What the virtual lab needs besides where it is not root.
+pub const LAB_WITHOUT_ROOT: &[Requirement] =
+    &[requirement("newuidmap", "uidmap", "building images in a name space of one's own")];
+
+/// What the virtual lab needs for the user of this process.
+pub fn lab() -> Vec<Requirement> {
+    let more = if nix::unistd::Uid::effective().is_root() { &[] } else { LAB_WITHOUT_ROOT };
+    LAB.iter().chain(more).copied().collect()
+}
 
 /// What the tests of the project need besides.
 pub const TESTS: &[Requirement] = &[

@@ -16,13 +16,14 @@ mod check;
 mod expectation;
 mod guest;
 mod host;
-mod inside;
+pub(crate) mod inside;
 mod log;
 mod power;
 mod scope;
 mod spec;
 mod toolstack;
 mod units;
+mod verbs;
 mod view;
 
 pub use ability::{Abilities, Ability};
