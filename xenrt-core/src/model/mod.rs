@@ -34,7 +34,7 @@ pub use guest::Guest;
 pub use host::{EvidenceSource, Host, HostInventory};
 pub use log::{LogMark, LogSource};
 pub use power::{PowerState, ShutdownMode};
-pub use scope::{Scope, Undo};
+pub use scope::{CreatedObject, ObjectKind, Scope, Undo};
 pub use spec::{
     Boot, CrashAction, DiskSource, DiskSpec, GuestKind, GuestSpec, NetworkKind, NetworkSpec,
     VifSpec,

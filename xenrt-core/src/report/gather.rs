@@ -95,7 +95,7 @@ impl Gather {
     fn of_the_run(&mut self, event: &Event, at: f64) {
         let run = &mut self.run;
         match &event.what {
-            EventKind::RunStarted { run: id, version, sequence, lab, tests } => {
+            EventKind::RunStarted { run: id, version, sequence, lab, tests, .. } => {
                 self.started = Some(event.at);
                 run.id = id.to_string();
                 run.xenrt.clone_from(version);
@@ -125,7 +125,7 @@ impl Gather {
                 push(&mut run.actions, PreparationDocument { step, start, seconds, error });
             }
             EventKind::Log { level: Level::Warning, text } => push(&mut run.warnings, text.clone()),
-            EventKind::Undone { undo, error: Some(error) } => {
+            EventKind::Undone { undo, error: Some(error), .. } => {
                 push(&mut run.warnings, format!("could not {undo}: {error}"));
             }
             EventKind::Finding { source, pattern, excerpt } => {
@@ -209,7 +209,7 @@ impl Building {
                 push(&mut self.findings, finding(source, pattern, excerpt));
             }
             EventKind::Evidence { file } => push(&mut self.evidence, file.clone()),
-            EventKind::Undone { undo, error: Some(error) } => {
+            EventKind::Undone { undo, error: Some(error), .. } => {
                 push(&mut self.warnings, format!("could not {undo}: {error}"));
             }
             _ => {}
@@ -347,8 +347,10 @@ impl Log {
                 let kind = if good { LogKind::Command } else { LogKind::FailedCommand };
                 (kind, format!("[{}] {}", record.target, command_text(record)))
             }
-            EventKind::Undone { undo, error: None } => (LogKind::Undone, format!("undone: {undo}")),
-            EventKind::Undone { undo, error: Some(error) } => {
+            EventKind::Undone { undo, error: None, .. } => {
+                (LogKind::Undone, format!("undone: {undo}"))
+            }
+            EventKind::Undone { undo, error: Some(error), .. } => {
                 (LogKind::Warning, format!("not undone: {undo}: {error}"))
             }
             _ => return,

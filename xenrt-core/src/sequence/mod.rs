@@ -52,25 +52,33 @@
 //! words mean.
 
 mod diagnostic;
+mod limits;
+mod loader;
 mod model;
-mod parse;
-mod prepare;
-mod reader;
-mod source;
-mod steps;
+mod options;
+mod read;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod values;
-mod variables;
 mod vocabulary;
-mod xml;
 
 pub use diagnostic::{
     Diagnostic, DiagnosticKind, DiagnosticReport, SequenceError, SequenceReport, Severity,
 };
+pub use limits::Limits;
+pub use loader::{Folders, LoadedFile, Loader};
 pub use model::{
-    Action, ActionStep, Argument, Block, BlockKind, Claim, Dependency, GuestStep, HostChoice,
-    HostStep, Node, Place, Prepare, Rounds, Sequence, TestStep, VifStep, Word,
+    Action, ActionStep, Addressing, AfterInstall, AllHostsStep, Architecture, Argument, Block,
+    BlockKind, BlueprintStep, BondMode, BridgeStep, CallArgument, Claim, CloudCluster,
+    CloudMachineKind, CloudMachineStep, CloudNetwork, CloudStep, CloudZone, CpuGovernor,
+    Dependency, DiskStep, GuestAction, GuestCall, GuestFile, GuestStep, HostChoice, HostInstall,
+    HostStep, Ipv6Addressing, License, LinkSpeed, Literal, LocalStorage, MetricLimit, NestedHost,
+    NetworkRole, NetworkUses, NicChoice, Node, NotCarriedOut, PhysicalNetwork, Place, PoolStep,
+    Prepare, PrivateVlan, ProductType, Relation, ResourceWish, Rounds, Scheduler, ScriptFile,
+    Sequence, SharedHostStep, StaticAddress, StorageChoice, StorageLinkArray, StorageOption,
+    StorageStep, StorageType, TestStep, Topology, VifStep, VlanNetwork, Word,
 };
-pub use parse::{parse, parse_with, read};
+pub use options::{Mode, ReadOptions, parse, parse_with, read};
 pub(crate) use values::parse_bool;
+pub use vocabulary::{json_schema, xsd};

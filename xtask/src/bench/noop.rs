@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use xenrt_core::sequence::parse;
 use xenrt_core::sequencer::{CancelHandle, ExitCode, Plan, RunOptions, run as run_plan};
 use xenrt_core::testcase::{
-    Registry, Requirements, TestCase, TestContext, TestDescriptor, TestResult, erase,
+    Claims, Registry, Requirements, TestCase, TestContext, TestDescriptor, TestResult, erase,
 };
 
 use super::{Error, Row, median};
@@ -79,6 +79,8 @@ async fn ours_rate(count: usize) -> Result<f64, Error> {
         description: "Does nothing.",
         timeout: None,
         requires: Requirements { hosts: 1, abilities: &[] },
+        claims: Claims::DEFAULT,
+        blocker: false,
         tags: &[],
         type_name: "Nothing",
         file: file!(),

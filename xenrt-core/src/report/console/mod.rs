@@ -207,7 +207,7 @@ impl Console {
                 self.line(BAD, "FOUND", None, &format!("{pattern} in {source}\n{excerpt}"));
             }
             EventKind::Log { level: Level::Warning, text } => self.line(ODD, "WARNING", None, text),
-            EventKind::Undone { undo, error: Some(error) } => {
+            EventKind::Undone { undo, error: Some(error), .. } => {
                 self.line(ODD, "WARNING", None, &format!("could not {undo}: {error}"));
             }
             EventKind::Cancelled { reason } => {

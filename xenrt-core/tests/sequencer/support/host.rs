@@ -24,6 +24,7 @@ pub(crate) struct State {
     /// Everything that was done, in order.
     pub(crate) log: Mutex<Vec<String>>,
     pub(crate) guests: Mutex<BTreeMap<String, PowerState>>,
+    pub(crate) networks: Mutex<Vec<String>>,
     /// More objects for the inventory.
     pub(crate) objects: Mutex<Vec<String>>,
     pub(crate) unreachable: AtomicBool,
@@ -70,7 +71,8 @@ impl FakeHost {
              [[host.images]]\nname = \"tiny\"\nkinds = [\"pv\"]\nmemory_mib = 200\n"
         );
         let lab = xenrt_core::lab::LabFile::parse(&lab, "lab.toml").unwrap();
-        let mut abilities = Abilities::of([Ability::Pv, Ability::Suspend, Ability::ConsoleLog]);
+        let abilities = [Ability::Pv, Ability::Suspend, Ability::ConsoleLog, Ability::Networks];
+        let mut abilities = Abilities::of(abilities);
         abilities.remove(Ability::LiveMigration, "it is a fake");
         Self {
             entry: lab.hosts[0].clone(),
@@ -78,6 +80,15 @@ impl FakeHost {
             scope: Scope::default(),
             state: Arc::default(),
         }
+    }
+}
+
+impl FakeHost {
+    /// One that can migrate guests.
+    pub(crate) fn migrating(name: &str) -> Self {
+        let own = Self::new(name);
+        let abilities = own.abilities.iter().chain([Ability::LiveMigration]);
+        Self { abilities: Abilities::of(abilities.collect::<Vec<_>>()), ..own }
     }
 }
 
@@ -122,6 +133,8 @@ impl Host for FakeHost {
     }
     async fn define_guest(&self, spec: &GuestSpec) -> Result<Arc<dyn Guest>> {
         self.state.log(format!("define {}", spec.name));
+        // Others go on meanwhile, as with a real host.
+        tokio::task::yield_now().await;
         self.state.guests.lock().unwrap().insert(spec.name.clone(), PowerState::Halted);
         let expected = ExpectedGuest {
             power: PowerState::Halted,
@@ -142,12 +155,24 @@ impl Host for FakeHost {
         Ok(Vec::new())
     }
     async fn networks(&self) -> Result<Vec<Network>> {
-        Ok(Vec::new())
+        let names = self.state.networks.lock().unwrap().clone();
+        Ok(names
+            .into_iter()
+            .map(|name| Network { name, kind: NetworkKind::Isolated, addresses: Vec::new() })
+            .collect())
     }
-    async fn define_network(&self, _: &NetworkSpec) -> Result<Network> {
-        Err(Error::invalid("network", "not here"))
+    async fn define_network(&self, spec: &NetworkSpec) -> Result<Network> {
+        self.state.log(format!("define network {}", spec.name));
+        let mut networks = self.state.networks.lock().unwrap();
+        if networks.contains(&spec.name) {
+            return Err(State::refuse("make", &spec.name, ToolstackErrorKind::AlreadyExists));
+        }
+        networks.push(spec.name.clone());
+        Ok(Network { name: spec.name.clone(), kind: spec.kind.clone(), addresses: Vec::new() })
     }
-    async fn remove_network(&self, _: &str) -> Result<()> {
+    async fn remove_network(&self, name: &str) -> Result<()> {
+        self.state.log(format!("remove network {name}"));
+        self.state.networks.lock().unwrap().retain(|own| own != name);
         Ok(())
     }
     async fn inventory(&self) -> Result<HostInventory> {
@@ -219,6 +244,8 @@ impl Guest for FakeGuest {
             }
             GuestAction::Start | GuestAction::Unpause => PowerState::Running,
             GuestAction::Pause => PowerState::Paused,
+            GuestAction::Resume | GuestAction::Reboot => PowerState::Running,
+            GuestAction::Suspend => PowerState::Suspended,
             _ => PowerState::Halted,
         };
         state.guests.lock().unwrap().insert(self.name.clone(), after);
