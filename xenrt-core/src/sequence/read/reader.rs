@@ -247,7 +247,7 @@ impl<'u> Reader<'u> {
         let name = tree.word(node).tag().name();
         let problem = self
             .problem(DiagnosticKind::Duplicate, tree.at(node), format!("a second <{name}>"))
-            .help("put all of it into one")
+            .help("remove one of them, or put all of it into one")
             .see(&tree.at(first).range(), "the first is");
         self.push_lenient(problem);
     }
