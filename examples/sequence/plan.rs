@@ -103,8 +103,12 @@ impl Lines<'_> {
         }
         self.line(0, name);
         for pool in &prepare.pools {
-            let hosts: Vec<String> =
-                pool.hosts.iter().filter_map(|at| prepare.hosts.get(*at)).map(|h| h.name()).collect();
+            let hosts: Vec<String> = pool
+                .hosts
+                .iter()
+                .filter_map(|at| prepare.hosts.get(*at))
+                .map(|h| h.name())
+                .collect();
             self.line(1, &format!("pool {} of {}", pool.name(), hosts.join(", ")));
             for storage in &pool.storage {
                 self.line(2, &format!("storage {} ({})", storage.name, storage.kind.name()));
@@ -134,7 +138,9 @@ impl Lines<'_> {
             _ if finally => "finally".to_owned(),
             BlockKind::Serial => "serial".to_owned(),
             BlockKind::Parallel { workers: None } => "parallel".to_owned(),
-            BlockKind::Parallel { workers: Some(workers) } => format!("parallel ({workers} at once)"),
+            BlockKind::Parallel { workers: Some(workers) } => {
+                format!("parallel ({workers} at once)")
+            }
         };
         if let Some(group) = &block.group {
             said.push_str(&format!(" {group}"));
@@ -191,9 +197,7 @@ impl Lines<'_> {
         said.push_str(&rounds(&test.rounds));
         let found = self.registry.find(&test.id).ok();
         let mut needs: Vec<String> = test.requires.iter().map(ToString::to_string).collect();
-        needs.extend(
-            found.iter().flat_map(|it| it.requires.abilities).map(ToString::to_string),
-        );
+        needs.extend(found.iter().flat_map(|it| it.requires.abilities).map(ToString::to_string));
         needs.sort();
         needs.dedup();
         if !needs.is_empty() {

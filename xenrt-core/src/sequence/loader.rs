@@ -76,7 +76,8 @@ impl Loader for Folders {
             std::fs::File::open(&file)?.take(most).read_to_end(&mut bytes)?;
             return Ok(LoadedFile { name: file.display().to_string(), bytes });
         }
-        let known: Vec<_> = self.folders.iter().map(|folder| folder.display().to_string()).collect();
+        let known: Vec<_> =
+            self.folders.iter().map(|folder| folder.display().to_string()).collect();
         let message = if known.is_empty() {
             String::from("there is no folder of sequences to look in")
         } else {

@@ -137,7 +137,8 @@ mod tests {
         ];
         assert_eq!(values, expected);
         assert_eq!(parse_call("start").unwrap().arguments, []);
-        for wrong in ["", "a b", "a(", "a(b)", "a(__import__('os'))", "a();b()", "1()", "a('\\'')"] {
+        for wrong in ["", "a b", "a(", "a(b)", "a(__import__('os'))", "a();b()", "1()", "a('\\'')"]
+        {
             assert_eq!(parse_call(wrong), None, "{wrong:?}");
         }
     }

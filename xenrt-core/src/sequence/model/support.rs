@@ -73,7 +73,11 @@ impl List {
         }
         let said = installed(host);
         if !said.is_empty() {
-            self.add(format!("installation of a host ({})", said.join(", ")), NO_INSTALL, host.place);
+            self.add(
+                format!("installation of a host ({})", said.join(", ")),
+                NO_INSTALL,
+                host.place,
+            );
         }
         self.storage(&host.storage);
         self.guests(host.guests.iter().chain(&host.templates));

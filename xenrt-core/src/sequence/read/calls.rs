@@ -16,7 +16,8 @@ impl Reader<'_> {
             return None;
         }
         let Some(call) = parse_call(&value.text) else {
-            let expected = "the name of an action such as shutdown, or a call with literal arguments";
+            let expected =
+                "the name of an action such as shutdown, or a call with literal arguments";
             let problem = self.invalid(&value, &"`action` of <postinstall>", expected);
             self.push_lenient(problem);
             return None;

@@ -83,11 +83,9 @@ impl Check<'_> {
         let at = self.tree.at(text);
         let name = word.tag().name();
         let (kind, message, help) = match content {
-            Content::Elements | Content::Yaml => (
-                DiagnosticKind::UnexpectedText,
-                format!("text in <{name}>"),
-                expected_in(word),
-            ),
+            Content::Elements | Content::Yaml => {
+                (DiagnosticKind::UnexpectedText, format!("text in <{name}>"), expected_in(word))
+            }
             // A definition has a name.
             Content::Any => (
                 DiagnosticKind::UnexpectedText,
@@ -161,7 +159,8 @@ impl Check<'_> {
         let tag = word.tag().name();
         let message = format!("<{tag}> has no `{}`", name.name());
         let problem = self.problem(DiagnosticKind::Missing, self.tree.at(node), message);
-        let problem = problem.help(format!("expected <{tag} {}=\"{}\">", name.name(), example(name)));
+        let problem =
+            problem.help(format!("expected <{tag} {}=\"{}\">", name.name(), example(name)));
         // The one that the original could do without.
         if word == Word::Storage && name == Attr::Name {
             self.tell(problem);

@@ -69,7 +69,8 @@ impl Reader<'_> {
                     machine.memory = self.text_number(child).map(|mib: u64| Memory::mib(mib));
                 }
                 Word::Rootdisk => {
-                    machine.root_disk = self.text_number(child).map(|size: u64| Memory::bytes(size));
+                    machine.root_disk =
+                        self.text_number(child).map(|size: u64| Memory::bytes(size));
                 }
                 _ => {}
             }
@@ -107,7 +108,8 @@ fn cluster(value: &Json) -> CloudCluster {
     };
     let mut named_hosts = Vec::new();
     for (key, value) in value.as_object().into_iter().flatten() {
-        let names = key.starts_with("XRT_") && (key.ends_with("HostId") || key.ends_with("HostIds"));
+        let names =
+            key.starts_with("XRT_") && (key.ends_with("HostId") || key.ends_with("HostIds"));
         if !names {
             continue;
         }

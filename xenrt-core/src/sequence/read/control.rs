@@ -85,7 +85,9 @@ impl Reader<'_> {
             let message = format!("{:?} has more than {} values", shortened(tuple), names.len());
             let problem = self.problem(DiagnosticKind::InvalidValue, values.at, message);
             let names: Vec<&str> = names.iter().map(|name| &**name).collect();
-            self.push_lenient(problem.help(format!("expected one for each of {}", names.join(", "))));
+            self.push_lenient(
+                problem.help(format!("expected one for each of {}", names.join(", "))),
+            );
         }
         for (index, name) in names.iter().enumerate() {
             let value = match (parts.get(index), defaults.get(index)) {

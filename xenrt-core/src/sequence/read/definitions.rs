@@ -20,7 +20,9 @@ impl Reader<'_> {
         }
         self.define_unit(0);
         self.current = 0;
-        for (name, problem, within) in self.globals.settle(self.limits().text, self.limits().expanded) {
+        for (name, problem, within) in
+            self.globals.settle(self.limits().text, self.limits().expanded)
+        {
             if self.globals.is_given(&name) {
                 continue;
             }
@@ -67,7 +69,8 @@ impl Reader<'_> {
                 Word::Default => self.default(child),
                 Word::Collection => self.collection(child),
                 Word::IncludeFile => {
-                    if let Some((_, other)) = unit.included.iter().find(|(node, _)| *node == child) {
+                    if let Some((_, other)) = unit.included.iter().find(|(node, _)| *node == child)
+                    {
                         self.define_unit(*other);
                         self.current = index;
                     }
@@ -127,10 +130,9 @@ impl Reader<'_> {
 
     fn default(&mut self, node: NodeId) {
         let unit = self.unit();
-        let (Some(name), Some(value)) = (
-            unit.tree.attribute(node, Attr::Name),
-            unit.tree.attribute(node, Attr::Value),
-        ) else {
+        let (Some(name), Some(value)) =
+            (unit.tree.attribute(node, Attr::Name), unit.tree.attribute(node, Attr::Value))
+        else {
             return;
         };
         let name_at = name.value.at;
@@ -175,7 +177,8 @@ impl Reader<'_> {
                     }
                 }
                 Word::IncludeFile => {
-                    if let Some((_, other)) = unit.included.iter().find(|(node, _)| *node == child) {
+                    if let Some((_, other)) = unit.included.iter().find(|(node, _)| *node == child)
+                    {
                         self.semaphores_of(*other);
                         self.current = index;
                     }

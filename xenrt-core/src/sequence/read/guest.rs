@@ -8,9 +8,7 @@ use crate::sequence::diagnostic::DiagnosticKind;
 use crate::sequence::syntax::{NodeId, Span};
 use crate::sequence::values::{list, parse_address};
 use crate::sequence::vocabulary::{Attr, Kind, Word};
-use crate::sequence::{
-    Architecture, DiskStep, GuestFile, GuestStep, StorageChoice, VifStep,
-};
+use crate::sequence::{Architecture, DiskStep, GuestFile, GuestStep, StorageChoice, VifStep};
 
 impl Reader<'_> {
     /// `<vm>` or `<template>`.
@@ -151,8 +149,7 @@ impl Reader<'_> {
                     parameters.push((name.trim().to_owned(), value.trim().to_owned()));
                 }
                 _ => {
-                    let problem =
-                        self.invalid(&value, &"<guestparams>", "name=value,name=value");
+                    let problem = self.invalid(&value, &"<guestparams>", "name=value,name=value");
                     self.push(problem);
                     break;
                 }

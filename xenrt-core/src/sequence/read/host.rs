@@ -31,8 +31,7 @@ impl Reader<'_> {
         if let Some(alias) = self.attribute(node, Attr::Alias) {
             let (name, alias_at) = (alias.trimmed().to_owned(), alias.at);
             if alias.settled
-                && let Some(first) =
-                    self.host_named(name.clone(), Some(index), alias_at, building)
+                && let Some(first) = self.host_named(name.clone(), Some(index), alias_at, building)
             {
                 let what = format!("host called {name:?}");
                 self.again(&what, alias_at, first, "give each its own alias");

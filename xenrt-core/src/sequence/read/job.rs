@@ -78,8 +78,7 @@ impl Reader<'_> {
         if let (Some(least), Some(most)) = (least, most)
             && least > most
         {
-            let problem =
-                self.problem(DiagnosticKind::InvalidValue, at, "`min` is above `max`");
+            let problem = self.problem(DiagnosticKind::InvalidValue, at, "`min` is above `max`");
             self.push_lenient(problem.help("no value is between them"));
         }
         Some(MetricLimit { test, metric, least, most, place: self.place(at) })

@@ -33,10 +33,7 @@ use reader::Reader;
 pub(super) use reader::or;
 
 /// Reads a file with all that it includes.
-pub(super) fn read(
-    source: &Arc<Source>,
-    options: &ReadOptions,
-) -> Result<Sequence, SequenceError> {
+pub(super) fn read(source: &Arc<Source>, options: &ReadOptions) -> Result<Sequence, SequenceError> {
     let invalid = |diagnostics: Vec<Diagnostic>| SequenceError::Invalid {
         file: source.file().to_owned(),
         diagnostics,

@@ -8,9 +8,7 @@ use crate::nearest::hint;
 use crate::sequence::diagnostic::DiagnosticKind;
 use crate::sequence::syntax::{NodeId, Span};
 use crate::sequence::vocabulary::{Attr, Word};
-use crate::sequence::{
-    AllHostsStep, HostStep, PoolStep, Prepare, PrivateVlan, SharedHostStep,
-};
+use crate::sequence::{AllHostsStep, HostStep, PoolStep, Prepare, PrivateVlan, SharedHostStep};
 
 /// What is known while one `<prepare>` is read.
 #[derive(Debug, Default)]

@@ -185,9 +185,8 @@ impl<'u> Reader<'u> {
 
     /// All problems, in the order of the files and places.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
-        self.problems.sort_by_key(|(unit, problem)| {
-            (*unit, problem.place().offset, problem.kind())
-        });
+        self.problems
+            .sort_by_key(|(unit, problem)| (*unit, problem.place().offset, problem.kind()));
         let mut problems: Vec<Diagnostic> =
             self.problems.into_iter().map(|(_, problem)| problem).collect();
         if self.left_out > 0 {

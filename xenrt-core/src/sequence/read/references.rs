@@ -32,8 +32,8 @@ impl Reader<'_> {
                 }
                 Referred::Guest => {
                     let names = &self.names;
-                    let known = names.guests.contains_key(&*name)
-                        || names.guests_made.contains(&*name);
+                    let known =
+                        names.guests.contains_key(&*name) || names.guests_made.contains(&*name);
                     let all = names.guests.keys().chain(&names.guests_made);
                     let hint = hint(&name, all.map(String::as_str));
                     let define = "expected the name of a <vm> in <prepare>, or of a guest that a \

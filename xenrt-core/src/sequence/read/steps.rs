@@ -143,9 +143,7 @@ impl Reader<'_> {
         let own_name = self.shared(node, Attr::Name);
         let class_name = class.as_ref().map(|class| class.trimmed().to_owned());
         test.name = own_name.or_else(|| class_name.map(|name| self.share(&name)));
-        for (name, value) in
-            [("path", Some(path)), ("class", class), ("tags", tags)]
-        {
+        for (name, value) in [("path", Some(path)), ("class", class), ("tags", tags)] {
             let Some(value) = value else { continue };
             test.arguments.push(Argument {
                 name: Some(self.share(name)),
@@ -282,9 +280,8 @@ impl Reader<'_> {
                     let names = Ability::ALL.iter().map(|ability| ability.name());
                     let hint = crate::nearest::nearest(name, names)
                         .map(|name| format!("did you mean {name:?}?"));
-                    let expected = super::or(
-                        Ability::ALL.iter().map(|ability| ability.name().to_owned()),
-                    );
+                    let expected =
+                        super::or(Ability::ALL.iter().map(|ability| ability.name().to_owned()));
                     let problem = self
                         .problem(DiagnosticKind::InvalidValue, at, message)
                         .help(format!("expected {expected}"))
@@ -340,8 +337,7 @@ impl Reader<'_> {
         }
         if into.len() == before {
             let at = unit.tree.at(node);
-            let problem =
-                self.problem(DiagnosticKind::InvalidValue, at, "<arg> has no text");
+            let problem = self.problem(DiagnosticKind::InvalidValue, at, "<arg> has no text");
             self.push_lenient(problem.help("expected <arg>name=value</arg> or <arg>value</arg>"));
         }
     }
@@ -375,14 +371,13 @@ impl Reader<'_> {
         let place = self.place(at);
         let words = [("sleep", true), ("prepare", false)];
         let sleep = self.choice(node, Attr::Action, &words, true)?;
-        let argument = unit
-            .tree
-            .elements(node)
-            .find(|child| unit.tree.word(*child) == Word::Arg)
-            .and_then(|child| match self.free(child, Attr::Value) {
-                Some(value) => Some(value),
-                None => self.text(child),
-            });
+        let argument =
+            unit.tree.elements(node).find(|child| unit.tree.word(*child) == Word::Arg).and_then(
+                |child| match self.free(child, Attr::Value) {
+                    Some(value) => Some(value),
+                    None => self.text(child),
+                },
+            );
         if !sleep {
             return Some(Node::Action(ActionStep { action: Action::Prepare, group, place }));
         }
@@ -425,9 +420,8 @@ fn is_name(text: &str) -> bool {
 pub(super) fn one_root(blocks: Vec<Block>) -> Option<Block> {
     let mut blocks = blocks.into_iter();
     let mut root = blocks.next()?;
-    let plain = |block: &Block| {
-        block.timeout.is_none() && block.rounds.is_once() && block.seed.is_none()
-    };
+    let plain =
+        |block: &Block| block.timeout.is_none() && block.rounds.is_once() && block.seed.is_none();
     let mut first = true;
     for block in blocks {
         if std::mem::take(&mut first) && !plain(&root) {

@@ -115,9 +115,8 @@ impl Building {
         let names = std::mem::take(&mut self.storage);
         let hosts = self.prepare.hosts.iter_mut();
         let all = self.prepare.all_hosts.iter_mut().map(|all| &mut all.host);
-        let of_hosts = hosts.chain(all).flat_map(|host| {
-            host.guests.iter_mut().chain(&mut host.templates)
-        });
+        let of_hosts =
+            hosts.chain(all).flat_map(|host| host.guests.iter_mut().chain(&mut host.templates));
         let of_pools = self
             .prepare
             .pools

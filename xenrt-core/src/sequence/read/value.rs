@@ -109,11 +109,8 @@ impl<'u> Reader<'u> {
         literal: bool,
         within: &Range<usize>,
     ) {
-        let at: Span = if literal {
-            (at.start() + within.start..at.start() + within.end).into()
-        } else {
-            at
-        };
+        let at: Span =
+            if literal { (at.start() + within.start..at.start() + within.end).into() } else { at };
         let (kind, message, help) = match problem {
             Unsettled::ToldElsewhere => return,
             Unsettled::Undefined(name) => {

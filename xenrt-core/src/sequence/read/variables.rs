@@ -229,8 +229,7 @@ pub(super) fn next_reference(text: &str, from: usize) -> Option<(Range<usize>, &
         };
         let length = rest.find(|c| !inner(c)).unwrap_or(rest.len());
         let end = if dollar { b'}' } else { b'%' };
-        let begins_well =
-            dollar || rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let begins_well = dollar || rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         if length > 0 && begins_well && rest.as_bytes().get(length) == Some(&end) {
             return Some((start..name_at + length + 1, &rest[..length]));
         }

@@ -58,7 +58,12 @@ struct Node {
 
 #[derive(Debug)]
 enum Body {
-    Element { tag: Option<Tag>, word: Word, attributes: u16, first_attribute: u32 },
+    Element {
+        tag: Option<Tag>,
+        word: Word,
+        attributes: u16,
+        first_attribute: u32,
+    },
     /// The bytes at its place, or this.
     Text(Option<Box<str>>),
 }
@@ -119,7 +124,11 @@ impl Tree {
     }
 
     /// A new element; its attributes are those that are added until the next element is.
-    pub(in crate::sequence) fn add_element(&mut self, at: Span, tag: Option<Tag>) -> Option<NodeId> {
+    pub(in crate::sequence) fn add_element(
+        &mut self,
+        at: Span,
+        tag: Option<Tag>,
+    ) -> Option<NodeId> {
         let first_attribute = u32::try_from(self.attributes.len()).ok()?;
         self.add(at, Body::Element { tag, word: Word::Unknown, attributes: 0, first_attribute })
     }
@@ -137,7 +146,12 @@ impl Tree {
     }
 
     /// Puts `child` at the end of the children of `parent`, of which `last` is the last.
-    pub(in crate::sequence) fn link(&mut self, parent: NodeId, last: Option<NodeId>, child: NodeId) {
+    pub(in crate::sequence) fn link(
+        &mut self,
+        parent: NodeId,
+        last: Option<NodeId>,
+        child: NodeId,
+    ) {
         match last {
             Some(last) => self.nodes[last.0 as usize].next = child.0,
             None => self.nodes[parent.0 as usize].first = child.0,
@@ -219,7 +233,11 @@ impl Tree {
         }
     }
 
-    pub(in crate::sequence) fn attribute(&self, node: NodeId, name: Attr) -> Option<&AttributeNode> {
+    pub(in crate::sequence) fn attribute(
+        &self,
+        node: NodeId,
+        name: Attr,
+    ) -> Option<&AttributeNode> {
         self.attributes(node).iter().find(|attribute| attribute.name == Some(name))
     }
 

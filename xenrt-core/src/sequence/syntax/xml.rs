@@ -174,7 +174,8 @@ impl Builder<'_> {
             let raw_at = part(inside, &attribute.value, at);
             let raw = text.get(raw_at.clone()).unwrap_or_default();
             let name = text.get(name_at.clone()).unwrap_or_default();
-            let own = if raw.bytes().any(|byte| matches!(byte, b'&' | b'\n' | b'\r' | b'\t' | b'<')) {
+            let own = if raw.bytes().any(|byte| matches!(byte, b'&' | b'\n' | b'\r' | b'\t' | b'<'))
+            {
                 if let Some(sign) = raw.find('<') {
                     let sign = raw_at.start + sign..raw_at.start + sign + 1;
                     return Err(self
@@ -202,7 +203,8 @@ impl Builder<'_> {
             }
             let known = Attr::of(name);
             let first = given.iter().find(|first| {
-                first.name == known && (known.is_some() || text.get(first.name_at.range()) == Some(name))
+                first.name == known
+                    && (known.is_some() || text.get(first.name_at.range()) == Some(name))
             });
             if let Some(first) = first {
                 let message = format!("an attribute of <{element}> is given twice");
@@ -247,9 +249,9 @@ impl Builder<'_> {
             None => self.run = Some(Run { at, own: piece }),
             Some(run) => {
                 let text = self.text;
-                let own = run.own.get_or_insert_with(|| {
-                    text.get(run.at.clone()).unwrap_or_default().to_owned()
-                });
+                let own = run
+                    .own
+                    .get_or_insert_with(|| text.get(run.at.clone()).unwrap_or_default().to_owned());
                 own.push_str(piece.as_deref().unwrap_or(raw));
                 run.at.end = at.end;
             }
@@ -317,9 +319,7 @@ impl Builder<'_> {
                 let problem =
                     self.problem(&markup, message).help(format!("expected </{expected}>"));
                 match self.open.last() {
-                    Some(open) => {
-                        problem.see(&open.at.range(), format!("<{expected}> is opened"))
-                    }
+                    Some(open) => problem.see(&open.at.range(), format!("<{expected}> is opened")),
                     None => problem,
                 }
             }

@@ -18,7 +18,10 @@ pub(in crate::sequence) struct Yaml {
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::sequence) enum YamlValue {
     /// A text; `plain` where it has no quotes, so that it may be a number.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Yaml>),
     Map(Vec<(Yaml, Yaml)>),
 }

@@ -50,9 +50,7 @@ impl Kind {
             Self::Words(words) => words.contains(&text),
             Self::Storage => StorageType::WORDS.iter().any(|(word, _)| *word == text),
             Self::Product => ProductType::WORDS.iter().any(|(word, _)| *word == text),
-            Self::Abilities => {
-                values::list(text).all(|name| name.parse::<Ability>().is_ok())
-            }
+            Self::Abilities => values::list(text).all(|name| name.parse::<Ability>().is_ok()),
             Self::Address => values::parse_address(text).is_some(),
             Self::Speed => values::parse_speed(text).is_some(),
         }
@@ -72,9 +70,7 @@ impl Kind {
             }
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
             Self::Decimal => "a number".into(),
-            Self::Duration => {
-                "a number with a unit, such as \"90s\", \"20m\" or \"1h 30m\"".into()
-            }
+            Self::Duration => "a number with a unit, such as \"90s\", \"20m\" or \"1h 30m\"".into(),
             Self::Words(words) => or(&mut words.iter().copied()),
             Self::Storage => or(&mut StorageType::WORDS.iter().map(|(word, _)| *word)),
             Self::Product => or(&mut ProductType::WORDS.iter().map(|(word, _)| *word)),
