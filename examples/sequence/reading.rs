@@ -53,7 +53,8 @@ impl Reading {
             origin.settings.insert(Self::COMPAT.to_owned(), "yes".to_owned());
         }
         // Beside the file come those that it was found with, which a copy elsewhere needs too.
-        let own = file.parent().map(Path::to_owned).into_iter();
+        let own = std::path::absolute(file).into_diagnostic()?;
+        let own = own.parent().map(Path::to_owned);
         for (at, folder) in self.include.iter().cloned().chain(own).enumerate() {
             let folder = std::path::absolute(&folder).unwrap_or(folder);
             let name = format!("{}-{at}", Self::INCLUDE);

@@ -88,7 +88,12 @@ pub async fn run_plan(
     mut origin: RunOrigin,
     args: RunArgs,
 ) -> miette::Result<ExitCode> {
-    let folder = args.out.clone().unwrap_or_else(default_folder);
+    let folder = match &args.out {
+        Some(folder) => folder.clone(),
+        // It is only named, and not made, where nothing is run.
+        None if args.dry_run => PathBuf::from("runs"),
+        None => default_folder()?,
+    };
     args.place.note(&mut origin);
     let mut options = RunOptions::new(&folder).provider(args.place.provider(args.keep)?);
     options.origin = origin;
@@ -184,9 +189,21 @@ impl PlaceArgs {
     }
 }
 
-fn default_folder() -> PathBuf {
+/// A folder that no other run has: two may begin in one second.
+fn default_folder() -> miette::Result<PathBuf> {
+    let runs = Path::new("runs");
+    std::fs::create_dir_all(runs).into_diagnostic()?;
     let now = jiff::ZonedDateTime::now().strftime("%Y%m%d-%H%M%S").to_string();
-    Path::new("runs").join(now)
+    for number in 1_u32.. {
+        let name = if number == 1 { now.clone() } else { format!("{now}-{number}") };
+        let folder = runs.join(name);
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).into_diagnostic(),
+        }
+    }
+    Err(Report::msg("runs/ has no room for another run of this second"))
 }
 
 fn list(registry: &Registry) {
