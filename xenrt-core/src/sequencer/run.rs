@@ -19,7 +19,7 @@ use super::stop::Stop;
 use super::walk::{Limits, Walk};
 use super::{
     CancelHandle, CancelReason, EventKind, ExitCode, Findings, Keep, Level, Plan, PlannedTest,
-    RunId, RunOptions, Summary, TestIndex,
+    RunId, RunOptions, RunOrigin, Summary, TestIndex,
 };
 use crate::Error;
 use crate::lab::LabProvider;
@@ -91,7 +91,11 @@ pub async fn run(plan: Plan, options: RunOptions, cancel: CancelHandle) -> RunRe
         sequence: plan.file.clone(),
         lab: options.lab_description(),
         tests: plan.tests().cloned().collect(),
-        origin: Box::new(options.origin.clone()),
+        origin: Box::new(RunOrigin {
+            selection: options.selection.clone(),
+            seed: options.seed,
+            ..options.origin.clone()
+        }),
     };
     let leftovers = Leftovers::default();
     go(plan, options, cancel, Start { id, first, said, journal, leftovers, earlier: None }).await

@@ -11,7 +11,7 @@ use xenrt_core::sequencer::{
     CancelHandle, ClaimedRun, IfChanged, Plan, ResumeError, RunOptions, resume, run,
 };
 use xenrt_core::testcase::{
-    Registry, Requirements, TestCase, TestContext, TestDescriptor, TestResult, erase,
+    Claims, Registry, Requirements, TestCase, TestContext, TestDescriptor, TestResult, erase,
 };
 
 /// The first argument that makes the program of the test's executable.
@@ -111,6 +111,8 @@ fn registry() -> Registry {
         timeout: None,
         requires: Requirements { hosts: 1, abilities: &[] },
         tags: &[],
+        claims: Claims::DEFAULT,
+        blocker: false,
         type_name: "Visit",
         file: file!(),
         line: line!(),

@@ -15,6 +15,7 @@ mod packing;
 mod plans;
 mod preparation;
 mod reports;
+mod resume;
 mod rounds;
 mod time;
 mod verdicts;

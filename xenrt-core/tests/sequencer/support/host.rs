@@ -92,6 +92,25 @@ impl FakeHost {
     }
 }
 
+impl FakeHost {
+    fn handle(&self, name: &str) -> Result<Arc<dyn Guest>> {
+        let expected = ExpectedGuest {
+            power: PowerState::Halted,
+            vcpus: 1,
+            memory: MEMORY,
+            disks: Vec::new(),
+            vifs: vec![Vif { index: 0, mac: MAC.parse()?, network: "br".into() }],
+            address: None,
+            reachable: false,
+        };
+        Ok(Arc::new(FakeGuest {
+            name: name.to_owned(),
+            host: self.clone(),
+            expectation: Expectation::new(expected),
+        }))
+    }
+}
+
 /// What all handles to this host share. A host is `Any`, as back ends need it for migration.
 pub(crate) fn state_of(host: &dyn Host) -> Arc<State> {
     let host: &dyn std::any::Any = host;
@@ -136,23 +155,11 @@ impl Host for FakeHost {
         // Others go on meanwhile, as with a real host.
         tokio::task::yield_now().await;
         self.state.guests.lock().unwrap().insert(spec.name.clone(), PowerState::Halted);
-        let expected = ExpectedGuest {
-            power: PowerState::Halted,
-            vcpus: 1,
-            memory: MEMORY,
-            disks: Vec::new(),
-            vifs: vec![Vif { index: 0, mac: MAC.parse()?, network: "br".into() }],
-            address: None,
-            reachable: false,
-        };
-        Ok(Arc::new(FakeGuest {
-            name: spec.name.clone(),
-            host: self.clone(),
-            expectation: Expectation::new(expected),
-        }))
+        self.handle(&spec.name)
     }
     async fn guests(&self) -> Result<Vec<Arc<dyn Guest>>> {
-        Ok(Vec::new())
+        let names: Vec<_> = self.state.guests.lock().unwrap().keys().cloned().collect();
+        names.iter().map(|name| self.handle(name)).collect()
     }
     async fn networks(&self) -> Result<Vec<Network>> {
         let names = self.state.networks.lock().unwrap().clone();
