@@ -10,6 +10,7 @@ use xenrt::sequencer::{
     self, CancelHandle, ExitCode, Keep, Plan, RunOptions, RunOrigin, SequenceOrigin,
     cancel_on_ctrl_c,
 };
+use xenrt::sim::SimToolstack;
 use xenrt::testcase::Registry;
 use xenrt::virtual_lab::{Lifetime, Missing, VirtualLabProvider};
 use xenrt::xl::XlToolstack;
@@ -136,7 +137,7 @@ impl PlaceArgs {
         if let Some(path) = &self.lab {
             let lab = LabFile::read(path).into_diagnostic()?;
             let toolstacks: Vec<Arc<dyn xenrt::model::Toolstack>> =
-                vec![Arc::new(XlToolstack::default())];
+                vec![Arc::new(XlToolstack::default()), Arc::new(SimToolstack::default())];
             let name = path.display().to_string();
             return Ok(Arc::new(LabFileProvider::new(lab, name, toolstacks)));
         }

@@ -20,6 +20,8 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+#[cfg(feature = "conformance")]
+pub mod explore;
 pub mod findings;
 pub mod lab;
 pub mod model;
