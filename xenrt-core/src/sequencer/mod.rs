@@ -7,12 +7,15 @@
 
 mod body;
 mod cancel;
+mod claims;
 mod dispatch;
 mod event;
 mod evidence;
 mod exit_code;
+mod filter;
 mod findings;
 mod finish;
+mod lanes;
 mod life;
 mod options;
 mod panics;
@@ -20,19 +23,29 @@ mod plan;
 mod prepare;
 mod recover;
 mod resources;
+mod resume;
 mod run;
 mod selection;
+mod stop;
 mod walk;
 
 pub use cancel::{CancelHandle, CancelReason, cancel_on_ctrl_c};
 pub use event::{Event, EventKind, Level, PlannedTest, RunId, Summary, TestIndex};
 pub use exit_code::ExitCode;
+pub use filter::{Filter, FilterError};
 pub use options::{Keep, RunOptions};
-pub use plan::{Plan, PlanError, PlanProblem};
+pub use plan::{Plan, PlanError, PlanHost, PlanProblem, PlanReport};
+pub use resume::{
+    ClaimedRun, Difference, Finished, IfChanged, PastRun, Rerun, ResumeError, RunOrigin,
+    SequenceOrigin, find_run, rerun, resume,
+};
 pub use run::{RunReport, TestResultEntry, run};
 pub use selection::Selection;
 
+pub(crate) use claims::{Claims, NotHad, Resource as Claimed};
 pub(crate) use dispatch::Events;
 pub(crate) use findings::Findings;
+pub(crate) use life::Attempt;
 pub(crate) use plan::PlannedCase;
 pub(crate) use resources::Resources;
+pub(crate) use stop::Stop;

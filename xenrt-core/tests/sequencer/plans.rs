@@ -50,7 +50,7 @@ fn every_unknown_test_is_told_with_its_place_and_the_nearest_name() {
 
 fn selected(run: &[&str], skip: &[&str]) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    let selection = Selection { run: words(run), skip: words(skip) };
+    let selection = Selection { run: words(run), skip: words(skip), ..Selection::default() };
     plan().select(&selection).tests().map(|test| test.label()).collect()
 }
 
