@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`sequence`] | text into a [`Sequence`](sequence::Sequence) |
 //! | [`sequencer`] | a sequence into a stream of [`Event`](sequencer::Event)s |
+//! | [`findings`] | what kernels and hypervisors write into bad news |
 //! | [`report`] | events into what people and other programs read |
 //! | [`testcase`] | what a test author sees: [`TestCase`](testcase::TestCase), [`TestContext`](testcase::TestContext) |
 //! | [`model`] | what a test acts on: [`Host`](model::Host), [`Guest`](model::Guest) and their parts |
@@ -19,6 +20,9 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+#[cfg(feature = "conformance")]
+pub mod explore;
+pub mod findings;
 pub mod lab;
 pub mod model;
 pub mod nearest;

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::{
     Ability, Disk, DiskSpec, DomainView, Expectation, GuestAction, GuestKind, GuestView, Host,
-    InsideView, MacAddress, Memory, PowerState, ShutdownMode, Vif, VifSpec, verbs,
+    InsideView, LogMark, MacAddress, Memory, PowerState, ShutdownMode, Snapshots, Vif, VifSpec,
+    verbs,
 };
 use crate::lab::Deadlines;
 use crate::remote::{Shell, Wait};
@@ -91,6 +92,29 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
             ability: Ability::LiveMigration,
             reason: None,
         })
+    }
+
+    /// Its snapshots: the ability [`Snapshots`](Ability::Snapshots), where the toolstack has it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the reason where it has not.
+    fn snapshots(&self) -> Result<Arc<dyn Snapshots>> {
+        let host = self.host();
+        host.require(Ability::Snapshots)?;
+        Err(Error::Unsupported {
+            toolstack: host.toolstack().to_owned(),
+            ability: Ability::Snapshots,
+            reason: Some("this version of the library cannot carry them out there".to_owned()),
+        })
+    }
+
+    /// What it has written on its console since the last look, which `mark` remembers. Cheap where
+    /// the toolstack can tell; here the console is read whole and compared.
+    ///
+    /// # Errors
+    /// As [`console_text`](Self::console_text).
+    async fn console_since(&self, mark: &mut LogMark) -> Result<String> {
+        Ok(mark.news(&self.console_text().await?).to_owned())
     }
 
     // ---- what is common to all toolstacks ----

@@ -69,8 +69,10 @@ mod cancel;
 mod claims;
 mod dispatch;
 mod event;
+mod evidence;
 mod exit_code;
 mod filter;
+mod findings;
 mod finish;
 mod lanes;
 mod life;
@@ -101,6 +103,7 @@ pub use selection::Selection;
 
 pub(crate) use claims::{Claims, NotHad, Resource as Claimed};
 pub(crate) use dispatch::Events;
+pub(crate) use findings::Findings;
 pub(crate) use life::Attempt;
 pub(crate) use plan::PlannedCase;
 pub(crate) use resources::Resources;

@@ -1,24 +1,32 @@
 //! Which tests of a plan are run.
 
+use serde::{Deserialize, Serialize};
+
 use super::Filter;
 use super::filter::Subject;
 use super::plan::PlannedCase;
 use crate::sequence::HostChoice;
 
 /// Which tests of a plan are run, as the arguments of a program say it. All that is given must hold.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Selection {
     /// Only tests that at least one of these words selects ([`Filter::word`]); all where there is
     /// none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub run: Vec<String>,
     /// Not the tests that one of these words selects. Wins over `run`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skip: Vec<String>,
     /// Only tests whose priority is at most this number; a test without one counts as the most
     /// important.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
     /// Only tests that this selects.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
     /// Leaves the `finally` blocks out, so that what the tests made can be looked at.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_finally: bool,
 }
 

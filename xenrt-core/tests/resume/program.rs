@@ -113,6 +113,8 @@ fn registry() -> Registry {
         claims: Claims::DEFAULT,
         blocker: false,
         tags: &[],
+        claims: Claims::DEFAULT,
+        blocker: false,
         type_name: "Visit",
         file: file!(),
         line: line!(),

@@ -3,6 +3,7 @@
 mod noop;
 mod seqfile;
 mod shell;
+mod sim;
 mod table;
 
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ pub(crate) struct Arguments {
     rounds: u16,
 }
 
-const NAMES: [&str; 4] = ["noop", "shell-seq", "shell-par8", "seqfile"];
+const NAMES: [&str; 5] = ["noop", "shell-seq", "shell-par8", "seqfile", "sim"];
 
 /// Measures, in a release build.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -49,6 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
             "shell-seq" => shell::run(name, 1, arguments.rounds.into())?,
             "shell-par8" => shell::run(name, 8, arguments.rounds.into())?,
             "seqfile" => seqfile::run(arguments.rounds.into())?,
+            "sim" => sim::run(arguments.rounds.into())?,
             _ => return Err(format!("the benchmark {name} is listed and not there").into()),
         });
     }

@@ -4,7 +4,7 @@ use super::Subject;
 use super::matcher::{Matcher, Text};
 
 /// An expression. `All` and `Any` lists have at least two parts, none of which is such a list again.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expr {
     All,
     None,

@@ -34,6 +34,8 @@ impl PartialEq for Text {
     }
 }
 
+impl Eq for Text {}
+
 impl Text {
     /// A text that is no pattern.
     pub(super) fn plain(matcher: Matcher, text: &str) -> Self {

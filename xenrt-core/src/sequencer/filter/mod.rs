@@ -69,7 +69,7 @@ use super::PlannedTest;
 /// assert!(error.to_string().contains("grup"));
 /// # Ok::<(), xenrt_core::sequencer::FilterError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter(Expr);
 
 /// What a filter looks at.
@@ -147,6 +147,20 @@ Examples:
     /// Whether it is the one that selects every test.
     pub fn is_everything(&self) -> bool {
         self.0 == Expr::All
+    }
+}
+
+/// As its text.
+impl serde::Serialize for Filter {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Filter {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::sequencer::RunId;
+use crate::sequencer::{RunId, Selection};
 use crate::{Error, Result};
 
 /// What it takes to make the plan and the lab of a run again in another process.
@@ -21,13 +21,13 @@ pub struct RunOrigin {
     /// The variables that were given besides those of the file.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
-    /// Which tests were selected, in the [filter language](crate::sequencer::Filter).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filter: Option<String>,
+    /// Which tests were selected; set by the run.
+    #[serde(skip_serializing_if = "is_everything")]
+    pub selection: Selection,
     /// The lab file; `None` for the program's own lab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lab: Option<PathBuf>,
-    /// The seed that the program was given.
+    /// The seed of the order of tests; set by the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// The run whose failed tests it runs again, and its folder.
@@ -36,6 +36,10 @@ pub struct RunOrigin {
     /// Whatever else the program wants to know again, by names of its own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
+}
+
+fn is_everything(selection: &Selection) -> bool {
+    *selection == Selection::default()
 }
 
 /// The sequence file of a run.

@@ -1,5 +1,6 @@
 //! Going on with a run.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 
@@ -102,6 +103,11 @@ impl ClaimedRun {
     pub fn past(&self) -> &PastRun {
         &self.past
     }
+
+    /// What differs between the tests of the run and those that the plan of its sequence gives now.
+    pub fn differences(&self, plan: &Plan) -> Vec<Difference> {
+        differences(&self.past, &of_the_run(&self.past, plan))
+    }
 }
 
 /// Goes on with a run to its end, as [`run`](crate::sequencer::run()) would have: the preparation is
@@ -109,8 +115,8 @@ impl ClaimedRun {
 /// the run left on hosts that outlive it is removed first. Reporters are told everything from the
 /// beginning of the run.
 ///
-/// `plan` must be that of the run; [`RunOptions::selection`] is applied to it, and
-/// [`RunOptions::run_folder`] is the run's, whatever it says.
+/// `plan` must be that of the sequence of the run, with all its tests; selection, seed, origin and
+/// run folder of `options` are those of the run, whatever they say.
 ///
 /// # Errors
 /// [`ResumeError::Changed`] where the tests are not those of the run and `if_changed` does not allow
@@ -123,7 +129,9 @@ pub async fn resume(
     cancel: CancelHandle,
 ) -> Result<RunReport, ResumeError> {
     let ClaimedRun { mut past, lock } = claimed;
-    let plan = plan.select(&options.selection);
+    options.selection = past.origin.selection.clone();
+    options.seed = past.origin.seed;
+    let plan = of_the_run(&past, &plan);
     let differences = differences(&past, &plan);
     let mut said = Vec::new();
     if !differences.is_empty() {
@@ -170,6 +178,16 @@ pub async fn resume(
         }),
     };
     Ok(go(plan, options, cancel, start).await)
+}
+
+/// The tests that the run would have, were it begun now.
+fn of_the_run(past: &PastRun, plan: &Plan) -> Plan {
+    if past.origin.rerun_of.is_none() {
+        return plan.select(&past.origin.selection);
+    }
+    // It was a part of a sequence that no selection tells.
+    let own: HashSet<_> = past.tests.iter().map(|test| (&test.group, &test.name)).collect();
+    plan.only(|test| own.contains(&(&test.group, &test.name)))
 }
 
 /// Copies what stands behind the damage of a journal to a file beside it.
