@@ -113,8 +113,6 @@ fn registry() -> Registry {
         claims: Claims::DEFAULT,
         blocker: false,
         tags: &[],
-        claims: Claims::DEFAULT,
-        blocker: false,
         type_name: "Visit",
         file: file!(),
         line: line!(),
