@@ -71,6 +71,7 @@ async fn tests_that_claim_a_host_for_themselves_run_one_after_the_other() {
         (three(|| test("t.alone")), 30),
         (three(|| claiming(test("t.works"), Claim::Exclusive)), 30),
         (three(|| claiming(test("t.alone"), Claim::Shared)), 10),
+        (vec![parallel(None, [test("t.works"), test("t.alone")])], 20),
         // Two beside each other, then the one alone.
         (vec![parallel(None, [test("t.works"), test("t.alone"), test("t.works")])], 20),
     ] {

@@ -90,6 +90,20 @@ async fn a_test_that_waits_for_its_host_is_blocked_when_the_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_of_an_outer_block_leaves_an_inner_finally_what_is_kept_back() {
+    let named = |name: &str| with(test("t.wait"), |test| test.name = Some(name.into()));
+    let inner = finally(serial([named("cut off")]), [named("in time"), named("too late")]);
+    let steps = vec![within(serial([inner]), 50)];
+    let started = tokio::time::Instant::now();
+    let outline = run_plan(tests(), vec![], steps, CancelHandle::new(), |options| {
+        options.finally_reserve = Duration::from_secs(150);
+    })
+    .await;
+    assert_eq!(started.elapsed().as_secs(), 50 + 150);
+    insta::assert_snapshot!(outline.outcomes().join("\n"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_keeps_time_back_for_finally_and_for_giving_everything_back() {
     let steps =
         vec![finally(serial([test("t.wait"), test("t.guest")]), [test("t.wait")]), test("t.wait")];
