@@ -131,8 +131,8 @@ fn source(args: &RunArgs, built_in: BuiltInSequence) -> miette::Result<Source> {
     };
     let sequence = xenrt::sequence::parse(&text, &name)
         .map_err(xenrt::sequence::SequenceError::into_report)?;
-    let mut origin = RunOrigin::default();
-    origin.sequence = Some(SequenceOrigin::new(args.sequence.as_deref(), text));
+    let origin = Some(SequenceOrigin::new(args.sequence.as_deref(), text));
+    let origin = RunOrigin { sequence: origin, ..RunOrigin::default() };
     Ok(Source { sequence, origin })
 }
 
