@@ -110,8 +110,6 @@ fn registry() -> Registry {
         description: "Says that it was there.",
         timeout: None,
         requires: Requirements { hosts: 1, abilities: &[] },
-        claims: Claims::DEFAULT,
-        blocker: false,
         tags: &[],
         type_name: "Visit",
         file: file!(),
