@@ -111,6 +111,8 @@ fn registry() -> Registry {
         timeout: None,
         requires: Requirements { hosts: 1, abilities: &[] },
         tags: &[],
+        claims: Claims::DEFAULT,
+        blocker: false,
         type_name: "Visit",
         file: file!(),
         line: line!(),
