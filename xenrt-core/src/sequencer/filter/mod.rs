@@ -56,7 +56,7 @@ use ast::Expr;
 
 use super::PlannedTest;
 
-/// Which tests are meant: an expression of the [filter language](self#the-filter-language).
+/// Which tests are meant: an expression of the filter language.
 ///
 /// Shown with `{}`, it is an expression that means the same.
 ///
