@@ -13,6 +13,9 @@
 //! | `xl` (feature) | hosts and guests over the xl command line |
 //! | `harness` (feature) | test cases as tests of `cargo test` and `cargo nextest` |
 //! | `virtual_lab` (feature `lab`) | real Xen hosts inside QEMU |
+//! | `conformance` (feature) | the contract of hosts and guests as a suite for every toolstack |
+//! | `explore` (feature `conformance`) | random programs of verbs, checked after every step |
+//! | `sim` (feature) | simulated hosts in memory, to try tests and the sequencer without any |
 //!
 //! ```
 //! use xenrt::prelude::*;
@@ -43,10 +46,14 @@
 //! ```
 
 pub use async_trait::async_trait;
+#[cfg(feature = "sim")]
+pub use xenrt_core::sim;
 pub use xenrt_core::{
     Blame, Error, Result, ToolstackErrorKind, lab, model, remote, report, sequence, sequencer,
     testcase,
 };
+#[cfg(feature = "conformance")]
+pub use xenrt_core::{conformance, explore};
 pub use xenrt_macros::testcase;
 #[cfg(feature = "xl")]
 pub use xenrt_xl as xl;

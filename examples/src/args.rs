@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use xenrt::sequencer::{Filter, Selection};
 
+use crate::ReportArgs;
+
 /// What to run, where, and what to tell about it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct RunArgs {
@@ -11,9 +13,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub sequence: Option<PathBuf>,
 
+    /// Where the hosts come from.
     #[command(flatten)]
     pub place: PlaceArgs,
 
+    /// Which tests.
     #[command(flatten)]
     pub select: SelectArgs,
 
@@ -29,11 +33,11 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Afterwards")]
     pub keep: bool,
 
-    /// Write the results as JUnit XML to this file
-    #[arg(long, value_name = "FILE", help_heading = "Afterwards")]
-    pub junit: Option<PathBuf>,
+    /// Which reports are written besides those in the folder of the run.
+    #[command(flatten)]
+    pub reports: ReportArgs,
 
-    /// Put journal and evidence into this folder [default: runs/DATE-TIME]
+    /// Put journal, reports and evidence into this folder [default: runs/DATE-TIME]
     #[arg(long, value_name = "DIR", help_heading = "Afterwards")]
     pub out: Option<PathBuf>,
 }

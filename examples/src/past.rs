@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use miette::{IntoDiagnostic, Report};
-use xenrt::report::{Console, JUnit, Journal, Reporter};
+use xenrt::report::Journal;
 use xenrt::sequence::Sequence;
 use xenrt::sequencer::{
     self, CancelHandle, ClaimedRun, ExitCode, IfChanged, PastRun, Plan, RunOptions, RunOrigin,
     SequenceOrigin, cancel_on_ctrl_c, find_run,
 };
-use xenrt::testcase::Registry;
 
-use crate::run::{report, run_plan};
-use crate::{PlaceArgs, RunArgs};
+use crate::run::{plan_of, run_plan};
+use crate::{PlaceArgs, ReportArgs, RunArgs};
 
 /// Where runs are, unless it is said otherwise.
 const RUNS: &str = "runs";
@@ -34,12 +33,13 @@ pub struct ResumeArgs {
     #[arg(long, conflicts_with = "force")]
     pub from_copy: bool,
 
+    /// Where it goes on, if not where it was.
     #[command(flatten)]
     pub place: PlaceArgs,
 
-    /// Write the results as JUnit XML to this file
-    #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
+    /// Which reports are written.
+    #[command(flatten)]
+    pub reports: ReportArgs,
 }
 
 /// Which run to show, and how.
@@ -48,9 +48,9 @@ pub struct ReplayArgs {
     /// The run: its folder, its id or the beginning of it, or `latest`
     pub run: String,
 
-    /// Write the results as JUnit XML to this file
-    #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
+    /// Which reports are written.
+    #[command(flatten)]
+    pub reports: ReportArgs,
 
     /// Show nothing on the terminal
     #[arg(long)]
@@ -67,6 +67,7 @@ pub struct RerunArgs {
     #[arg(long)]
     pub failed: bool,
 
+    /// As for a new run.
     #[command(flatten)]
     pub run: RunArgs,
 }
@@ -95,7 +96,7 @@ pub async fn resume(args: ResumeArgs, read: Read<'_>) -> miette::Result<ExitCode
         ));
     }
     let provider = args.place.or_of(&past.origin).provider(false)?;
-    let options = report(RunOptions::new(&folder).provider(provider), &folder, args.junit);
+    let options = args.reports.for_run(RunOptions::new(&folder).provider(provider), &folder);
     let cancel = CancelHandle::new();
     cancel_on_ctrl_c(&cancel).into_diagnostic()?;
     let if_changed = if args.force { IfChanged::GoOn } else { IfChanged::Refuse };
@@ -109,13 +110,7 @@ pub async fn resume(args: ResumeArgs, read: Read<'_>) -> miette::Result<ExitCode
 /// A journal that cannot be opened, a report that cannot be written.
 pub fn replay(args: &ReplayArgs) -> miette::Result<ExitCode> {
     let folder = find_run(Path::new(RUNS), &args.run).into_diagnostic()?;
-    let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
-    if !args.quiet {
-        reporters.push(Box::new(Console::new().run_folder(&folder)));
-    }
-    if let Some(junit) = &args.junit {
-        reporters.push(Box::new(JUnit::new(junit)));
-    }
+    let mut reporters = args.reports.for_replay(&folder, args.quiet);
     let mut reader = Journal::open(&folder.join(Journal::FILE)).into_diagnostic()?;
     for event in reader.by_ref() {
         for reporter in &mut reporters {
@@ -123,7 +118,7 @@ pub fn replay(args: &ReplayArgs) -> miette::Result<ExitCode> {
         }
     }
     for reporter in &mut reporters {
-        reporter.flush().into_diagnostic()?;
+        reporter.flush().and_then(|()| reporter.end()).into_diagnostic()?;
     }
     if reader.unknown() > 0 {
         anstream::eprintln!("warning: {} events of a newer version left out", reader.unknown());
@@ -196,7 +191,7 @@ fn sequence_file(past: &PastRun, from_copy: bool) -> miette::Result<(PathBuf, bo
 
 fn plan(path: &Path, origin: &RunOrigin, read: Read<'_>) -> miette::Result<Plan> {
     let sequence = read(path, origin)?;
-    Plan::new(&sequence, &Registry::global().into_diagnostic()?).into_diagnostic()
+    plan_of(&sequence, text_of(path)?)
 }
 
 /// The text of a sequence file. What is no text in it is the reader's to complain about.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use miette::{IntoDiagnostic, Report};
 use xenrt::lab::{LabFile, LabFileProvider, LabProvider};
-use xenrt::report::{Console, JUnit};
 use xenrt::sequence::Sequence;
 use xenrt::sequencer::{
     self, CancelHandle, ExitCode, Keep, Plan, RunOptions, RunOrigin, SequenceOrigin,
     cancel_on_ctrl_c,
 };
+use xenrt::sim::SimToolstack;
 use xenrt::testcase::Registry;
 use xenrt::virtual_lab::{Lifetime, Missing, VirtualLabProvider};
 use xenrt::xl::XlToolstack;
@@ -75,15 +75,26 @@ pub async fn run_source(source: Source, args: RunArgs) -> miette::Result<ExitCod
     for warning in &sequence.warnings {
         anstream::eprintln!("warning: {warning}");
     }
-    let plan = Plan::new(&sequence, &Registry::global().into_diagnostic()?).into_diagnostic()?;
+    let text = origin.sequence.as_ref().map(|sequence| sequence.text.clone()).unwrap_or_default();
+    let plan = plan_of(&sequence, text)?;
     run_plan(plan, origin, args).await
+}
+
+/// The plan of a sequence that can be carried out; `text` is that of its file, for carets.
+///
+/// # Errors
+/// Tests that are not known, and what the library cannot carry out, each in its line.
+pub(crate) fn plan_of(sequence: &Sequence, text: String) -> miette::Result<Plan> {
+    let plan = Plan::new(sequence, &Registry::global().into_diagnostic()?);
+    let plan = plan.and_then(|plan| plan.carried_out().map(|()| plan));
+    plan.map_err(|error| Report::new(error.into_report(text)))
 }
 
 /// As [`run_source`], for a plan.
 ///
 /// # Errors
 /// As there.
-pub async fn run_plan(
+pub(crate) async fn run_plan(
     plan: Plan,
     mut origin: RunOrigin,
     args: RunArgs,
@@ -101,20 +112,11 @@ pub async fn run_plan(
     options.dry_run = args.dry_run;
     options.keep = if args.keep { Keep::OnFailure } else { Keep::Never };
     if !args.dry_run {
-        options = report(options, &folder, args.junit);
+        options = args.reports.for_run(options, &folder);
     }
     let cancel = CancelHandle::new();
     cancel_on_ctrl_c(&cancel).into_diagnostic()?;
     Ok(sequencer::run(plan, options, cancel).await.exit_code)
-}
-
-/// Adds the console, and the reports that were asked for.
-pub(crate) fn report(options: RunOptions, folder: &Path, junit: Option<PathBuf>) -> RunOptions {
-    let options = options.reporter(Console::new().run_folder(folder));
-    match junit {
-        Some(junit) => options.reporter(JUnit::new(junit)),
-        None => options,
-    }
 }
 
 fn source(args: &RunArgs, built_in: BuiltInSequence) -> miette::Result<Source> {
@@ -146,7 +148,7 @@ impl PlaceArgs {
         if let Some(path) = &self.lab {
             let lab = LabFile::read(path).into_diagnostic()?;
             let toolstacks: Vec<Arc<dyn xenrt::model::Toolstack>> =
-                vec![Arc::new(XlToolstack::default())];
+                vec![Arc::new(XlToolstack::default()), Arc::new(SimToolstack::default())];
             let name = path.display().to_string();
             return Ok(Arc::new(LabFileProvider::new(lab, name, toolstacks)));
         }

@@ -49,8 +49,11 @@ pub fn lab() -> Vec<Requirement> {
 }
 
 /// What the tests of the project need besides.
-pub const TESTS: &[Requirement] =
-    &[requirement("sshd", "openssh-server", "tests of remote commands on a real sshd")];
+pub const TESTS: &[Requirement] = &[
+    requirement("sshd", "openssh-server", "tests of remote commands on a real sshd"),
+    requirement("chromium", "chromium", "tests of the HTML report in a real browser"),
+    requirement("script", "bsdutils", "tests of the console on a real terminal"),
+];
 
 /// Why what is missing could not be installed.
 #[derive(Debug, thiserror::Error)]

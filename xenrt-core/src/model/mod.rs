@@ -16,12 +16,15 @@ mod check;
 mod expectation;
 mod guest;
 mod host;
-mod inside;
+pub(crate) mod inside;
+mod log;
 mod power;
 mod scope;
+mod snapshot;
 mod spec;
 mod toolstack;
 mod units;
+mod verbs;
 mod view;
 
 pub use ability::{Abilities, Ability};
@@ -30,8 +33,10 @@ pub use check::{CheckReport, Difference, View, compare_guest};
 pub use expectation::{Expectation, ExpectedGuest};
 pub use guest::Guest;
 pub use host::{EvidenceSource, Host, HostInventory};
+pub use log::{LogMark, LogSource};
 pub use power::{PowerState, ShutdownMode};
 pub use scope::{CreatedObject, ObjectKind, Scope, Undo};
+pub use snapshot::{Snapshot, SnapshotKind, Snapshots};
 pub use spec::{
     Boot, CrashAction, DiskSource, DiskSpec, GuestKind, GuestSpec, NetworkKind, NetworkSpec,
     VifSpec,

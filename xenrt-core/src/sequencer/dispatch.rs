@@ -189,6 +189,8 @@ struct Dispatcher {
     /// `None` where a reporter has failed.
     reporters: Vec<Option<Box<dyn Reporter>>>,
     failures: Vec<String>,
+    /// The last event is told.
+    ended: bool,
     summary: Summary,
     results: BTreeMap<TestIndex, (Outcome, Marks)>,
     /// How long the run was at work before it was interrupted.
@@ -210,6 +212,7 @@ impl Dispatcher {
             queue,
             reporters: reporters.into_iter().map(Some).collect(),
             failures: Vec::new(),
+            ended: false,
             summary: Summary::default(),
             results: BTreeMap::new(),
             earlier: Duration::ZERO,
@@ -356,6 +359,10 @@ impl Dispatcher {
         for text in failed {
             anstream::eprintln!("warning: {text}");
             self.failures.push(text.clone());
+            // The end of the run is the last event.
+            if self.ended {
+                continue;
+            }
             let warning = EventKind::Log { level: Level::Warning, text };
             self.queue.lock().put(None, warning, &self.queue.waiting);
         }
@@ -368,6 +375,7 @@ impl Dispatcher {
             exit_code: exit_code.code(),
             seconds: micros(self.earlier + self.started.elapsed()),
         };
+        self.ended = true;
         let last = {
             let mut state = self.queue.lock();
             state.put(None, what, &self.queue.waiting);
@@ -380,6 +388,7 @@ impl Dispatcher {
         // With it comes what reporters were said to have failed at since they were last told.
         last.into_iter().for_each(|event| self.event(event));
         self.tell(|reporter| reporter.flush());
+        self.tell(|reporter| reporter.end());
         Dispatched {
             summary: self.summary,
             exit_code,

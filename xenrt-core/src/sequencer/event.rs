@@ -1,6 +1,7 @@
 //! What happens in a run.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -145,7 +146,7 @@ pub enum EventKind {
         /// What gives it hosts.
         lab: String,
         /// Its tests, by number.
-        tests: Vec<PlannedTest>,
+        tests: Arc<[PlannedTest]>,
         /// What it takes to go on with it in another process.
         #[serde(default, skip_serializing_if = "RunOrigin::is_unknown")]
         origin: Box<RunOrigin>,

@@ -6,11 +6,12 @@ use tokio::time::Instant;
 
 use super::body::{Task, Trouble, body, cleanup};
 use super::claims::Held;
-use super::finish::{check, collect_evidence, find_leaks, undo_all};
+use super::evidence::{collect_evidence, save_leaks};
+use super::finish::{check, find_leaks, undo_all};
 use super::recover::wait_for_hosts;
 use super::stop::Stop;
 use super::walk::Ended;
-use super::{EventKind, Level, Resources, TestIndex};
+use super::{EventKind, Level, Resources, TestIndex, findings};
 use crate::testcase::{ErasedTestCase, Marks, Outcome, Phase, RunShared, TestContext};
 
 /// One attempt at a test.
@@ -49,12 +50,15 @@ pub(super) async fn live(shared: &Arc<RunShared>, index: TestIndex, attempt: Att
     {
         outcome = failed;
     }
+    if cx.has_used_anything() {
+        findings::look(&cx, started).await;
+    }
     let went_wrong = !matches!(outcome, Outcome::Passed | Outcome::Skipped { .. });
     if went_wrong && cx.has_used_anything() {
         for news in wait_for_hosts(&cx).await {
             outcome.explain(&news);
         }
-        collect_evidence(&cx, &outcome).await;
+        collect_evidence(&cx, &outcome, started).await;
     }
     if let Some(case) = case {
         outcome = clean_up(&cx, case, outcome).await;
@@ -63,6 +67,7 @@ pub(super) async fn live(shared: &Arc<RunShared>, index: TestIndex, attempt: Att
     if cx.has_used_anything() {
         marks.leaked = undo_all(&cx).await;
         marks.leaked.extend(find_leaks(&cx).await);
+        save_leaks(&cx, &marks.leaked);
     }
     if outcome == Outcome::Passed {
         for argument in cx.args().unread() {

@@ -18,8 +18,8 @@ use super::resume::Leftovers;
 use super::stop::Stop;
 use super::walk::{Limits, Walk};
 use super::{
-    CancelHandle, CancelReason, EventKind, ExitCode, Keep, Level, Plan, PlannedTest, RunId,
-    RunOptions, RunOrigin, Summary, TestIndex,
+    CancelHandle, CancelReason, EventKind, ExitCode, Findings, Keep, Level, Plan, PlannedTest,
+    RunId, RunOptions, RunOrigin, Summary, TestIndex,
 };
 use crate::Error;
 use crate::lab::LabProvider;
@@ -296,7 +296,12 @@ impl Runner {
         let preparation_failed = failure.is_some();
         let mut went_wrong = preparation_failed;
         if let Some(root) = &self.plan.root {
+            let findings = Findings::default();
+            let hosts = resources.hosts.iter().map(|host| Arc::clone(&host.host));
+            let guests = resources.guests.iter().map(|guest| Arc::clone(&guest.guest));
+            findings.begin(hosts, guests, &self.events).await;
             let shared = Arc::new(RunShared {
+                findings,
                 events: self.events.clone(),
                 cases: Arc::clone(&self.plan.cases),
                 ended: self.ended.clone(),

@@ -16,8 +16,8 @@ use crate::remote::{CommandRecord, Observer};
 use crate::seconds::micros;
 use crate::sequence::{Claim, HostChoice};
 use crate::sequencer::{
-    Attempt, CancelHandle, Claimed, Claims, EventKind, Events, Level, NotHad, PlannedCase,
-    Resources, Stop, TestIndex,
+    Attempt, CancelHandle, Claimed, Claims, EventKind, Events, Findings, Level, NotHad,
+    PlannedCase, Resources, Stop, TestIndex,
 };
 use crate::{Error, Result};
 
@@ -32,6 +32,7 @@ pub struct TestContext(Arc<Inner>);
 /// What the tests of a run share.
 #[derive(Debug)]
 pub(crate) struct RunShared {
+    pub(crate) findings: Findings,
     pub(crate) events: Events,
     pub(crate) cases: Arc<[PlannedCase]>,
     /// Tests that ended before the run was interrupted; they are not run again.

@@ -8,6 +8,7 @@ mod support;
 mod cancel;
 mod claims;
 mod finally;
+mod findings;
 mod hosts;
 mod outcomes;
 mod packing;

@@ -172,7 +172,7 @@ async fn tests_of_a_killed_run_are_errors_in_junit() {
             && matches!(event.what, EventKind::TestStarted { .. })
     };
     let until = outline.events.iter().position(started).unwrap();
-    let mut junit = JUnit::new("unused.xml");
+    let mut junit = JUnit::new(outline.folder.path().join("killed.xml"));
     replay(&outline.events[..=until], &mut junit).unwrap();
     let xml = junit.to_xml().unwrap();
     assert!(xml.contains("the run ended before the test did"));

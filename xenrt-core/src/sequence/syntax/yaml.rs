@@ -193,6 +193,7 @@ const RENAMED: &[(&str, Word, Meaning)] = &[
     ("end", Word::Allhosts, Meaning::Attribute(Attr::Stop)),
     ("count", Word::Disk, Meaning::Attribute(Attr::Number)),
     ("deployment_profile", Word::Blueprint, Meaning::Attribute(Attr::Profile)),
+    ("network", Word::Vif, Meaning::Attribute(Attr::Bridge)),
     ("sr", Word::Vm, Meaning::Text(Tag::Storage)),
     ("file_name", Word::Vm, Meaning::Text(Tag::File)),
     ("nics", Word::Physical, Meaning::Counted(Tag::Nic, Attr::Enum)),
@@ -250,7 +251,7 @@ pub(in crate::sequence) fn keys(word: Word) -> Vec<(String, Meaning)> {
         }
     };
     for (key, of, meaning) in RENAMED {
-        if like(word) == *of && fits(*meaning) {
+        if (word == *of || like(word) == *of) && fits(*meaning) {
             keys.push(((*key).to_owned(), *meaning));
         }
     }

@@ -98,7 +98,7 @@ mod tests {
                 version: String::new(),
                 sequence: String::new(),
                 lab: String::new(),
-                tests: Vec::new(),
+                tests: Vec::new().into(),
                 origin: Box::default(),
             },
         };

@@ -32,7 +32,7 @@ pub struct PastRun {
     /// What it was made from.
     pub origin: RunOrigin,
     /// Its tests, by number.
-    pub tests: Vec<PlannedTest>,
+    pub tests: std::sync::Arc<[PlannedTest]>,
     /// The tests that ended, and how.
     pub ended: BTreeMap<TestIndex, (Outcome, Marks)>,
     /// The tests that began and did not end.

@@ -5,7 +5,7 @@ mod host;
 #[macro_use]
 mod script;
 
-pub(crate) use host::{FakeHost, FakeLab};
+pub(crate) use host::{FakeHost, FakeLab, State, state_of};
 pub(crate) use script::{
     Outline, Script, action, args, blocker, describe, finally, host_step, parallel, run_plan,
     run_sequence, sequence, serial, test, times, with, with_block, without_place,
