@@ -13,9 +13,12 @@ use crate::{Error, Result};
 
 /// Writes every event of a run into a file, a line of JSON each, as they happen.
 ///
-/// The [sequencer](crate::sequencer) writes it by itself for each run. What is in the file at
-/// which moment stands in the documentation of this module's table: a test that ended is on
-/// record before anything that follows from it begins.
+/// The [sequencer](crate::sequencer) writes it by itself for each run. A test that ended is in the
+/// file before anything that follows from it begins, and an object of a host before it is made, so
+/// that after `kill -9` at any moment only tests that were at work are run again; of what is told in
+/// between, the last 100 ms may be missing. At most each second it is synced to the disk, off the way
+/// of tests: a power cut may lose the last second. When the disk is full, that is said, the run goes
+/// on, and the journal catches up once there is room.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,

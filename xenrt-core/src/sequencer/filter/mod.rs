@@ -3,44 +3,6 @@
 //! ```text
 //! group(Basic) & !test(reboot) | prio(<=2)
 //! ```
-//!
-//! # Predicates
-//!
-//! | predicate | selects tests | bare text means |
-//! |---|---|---|
-//! | `id(M)` | by their id in the registry, `network.hfx745` | contains |
-//! | `test(M)`, `name(M)` | by their name in reports, alone or as `group/name` | contains |
-//! | `group(M)` | by their group | equal |
-//! | `tag(M)` | that have such a tag | equal |
-//! | `tc(M)` | by their number in a test management system, `TC-19178` | equal |
-//! | `sku(M)` | by the edition that the number is about | equal |
-//! | `ttype(M)` | by the `ttype` of the sequence file | equal |
-//! | `prio(N)` | by priority: `prio(1)`, `prio(<=2)`, `prio(<3)`, `prio(>=2)`, `prio(>1)`; a test without one has none of these | |
-//! | `host(M)` | that the sequence file gives to such a host | equal |
-//! | `guest(M)` | that the sequence file gives to such a guest | equal |
-//! | `arg(NAME)` | that have an argument with this name | |
-//! | `arg(NAME=M)` | that have it with such a value | equal |
-//! | `all()` | all | |
-//! | `none()` | none | |
-//!
-//! # Matchers
-//!
-//! `M` is a text, with what it must do in front of it: `=reboot` equals, `~boot` is contained,
-//! `#lifecycle.*` is a pattern in which `*` stands for anything and `?` for one character, and
-//! `/^re(boot|start)/` is a regular expression that matches somewhere. Letters' case does not matter,
-//! except in a regular expression that says `(?-i)`. A backslash takes the next character as
-//! it is: `test(reboot\(1\))`. Space around a text does not belong to it.
-//!
-//! # Operators
-//!
-//! | operator | means | binds |
-//! |---|---|---|
-//! | `!a`, `not a` | not a | most |
-//! | `a & b`, `a and b` | both | |
-//! | `a - b` | a and not b | as `&` |
-//! | <code>a &#124; b</code>, `a or b` | either | least |
-//!
-//! Parentheses group.
 
 mod ast;
 mod error;
@@ -56,9 +18,49 @@ use ast::Expr;
 
 use super::PlannedTest;
 
-/// Which tests are meant: an expression of the [filter language](self#the-filter-language).
+/// Which tests are meant: an expression of the filter language.
 ///
 /// Shown with `{}`, it is an expression that means the same.
+///
+/// # Predicates
+///
+/// | predicate | selects tests | bare text means |
+/// |---|---|---|
+/// | `id(M)` | by their id in the registry, `network.hfx745` | contains |
+/// | `test(M)`, `name(M)` | by their name in reports, alone or as `group/name` | contains |
+/// | `group(M)` | by their group | equal |
+/// | `tag(M)` | that have such a tag | equal |
+/// | `tc(M)` | by their number in a test management system, `TC-19178` | equal |
+/// | `sku(M)` | by the edition that the number is about | equal |
+/// | `ttype(M)` | by the `ttype` of the sequence file | equal |
+/// | `prio(N)` | by priority: `prio(1)`, `prio(<=2)`, `prio(<3)`, `prio(>=2)`, `prio(>1)`; a test without one has none of these | |
+/// | `host(M)` | that the sequence file gives to such a host | equal |
+/// | `guest(M)` | that the sequence file gives to such a guest | equal |
+/// | `arg(NAME)` | that have an argument with this name | |
+/// | `arg(NAME=M)` | that have it with such a value | equal |
+/// | `all()` | all | |
+/// | `none()` | none | |
+///
+/// # Matchers
+///
+/// `M` is a text, with what it must do in front of it: `=reboot` equals, `~boot` is contained,
+/// `#lifecycle.*` is a pattern in which `*` stands for anything and `?` for one character, and
+/// `/^re(boot|start)/` is a regular expression that matches somewhere. Letters' case does not matter,
+/// except in a regular expression that says `(?-i)`. A backslash takes the next character as
+/// it is: `test(reboot\(1\))`. Space around a text does not belong to it.
+///
+/// # Operators
+///
+/// | operator | means | binds |
+/// |---|---|---|
+/// | `!a`, `not a` | not a | most |
+/// | `a & b`, `a and b` | both | |
+/// | `a - b` | a and not b | as `&` |
+/// | <code>a &#124; b</code>, `a or b` | either | least |
+///
+/// Parentheses group.
+///
+/// # Example
 ///
 /// ```
 /// use xenrt_core::sequencer::Filter;

@@ -152,8 +152,7 @@ impl PastRun {
         self.folder.join(Journal::FILE)
     }
 
-    /// The file to make the plan from again: the sequence file where it still has the text that it
-    /// had, else the copy in the run folder where `copy` says so. `None` where nothing is known.
+    /// The copy of the sequence file that the run kept in its folder, where there is one.
     pub fn sequence_copy(&self) -> Option<PathBuf> {
         Some(self.folder.join(RunOrigin::SEQUENCE_COPY)).filter(|copy| copy.is_file())
     }
