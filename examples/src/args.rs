@@ -13,9 +13,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub sequence: Option<PathBuf>,
 
+    /// Where the hosts come from.
     #[command(flatten)]
     pub place: PlaceArgs,
 
+    /// Which tests.
     #[command(flatten)]
     pub select: SelectArgs,
 

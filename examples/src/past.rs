@@ -9,9 +9,8 @@ use xenrt::sequencer::{
     self, CancelHandle, ClaimedRun, ExitCode, IfChanged, PastRun, Plan, RunOptions, RunOrigin,
     SequenceOrigin, cancel_on_ctrl_c, find_run,
 };
-use xenrt::testcase::Registry;
 
-use crate::run::run_plan;
+use crate::run::{plan_of, run_plan};
 use crate::{PlaceArgs, ReportArgs, RunArgs};
 
 /// Where runs are, unless it is said otherwise.
@@ -34,6 +33,7 @@ pub struct ResumeArgs {
     #[arg(long, conflicts_with = "force")]
     pub from_copy: bool,
 
+    /// Where it goes on, if not where it was.
     #[command(flatten)]
     pub place: PlaceArgs,
 
@@ -67,6 +67,7 @@ pub struct RerunArgs {
     #[arg(long)]
     pub failed: bool,
 
+    /// As for a new run.
     #[command(flatten)]
     pub run: RunArgs,
 }
@@ -190,7 +191,7 @@ fn sequence_file(past: &PastRun, from_copy: bool) -> miette::Result<(PathBuf, bo
 
 fn plan(path: &Path, origin: &RunOrigin, read: Read<'_>) -> miette::Result<Plan> {
     let sequence = read(path, origin)?;
-    Plan::new(&sequence, &Registry::global().into_diagnostic()?).into_diagnostic()
+    plan_of(&sequence, text_of(path)?)
 }
 
 /// The text of a sequence file. What is no text in it is the reader's to complain about.

@@ -75,15 +75,26 @@ pub async fn run_source(source: Source, args: RunArgs) -> miette::Result<ExitCod
     for warning in &sequence.warnings {
         anstream::eprintln!("warning: {warning}");
     }
-    let plan = Plan::new(&sequence, &Registry::global().into_diagnostic()?).into_diagnostic()?;
+    let text = origin.sequence.as_ref().map(|sequence| sequence.text.clone()).unwrap_or_default();
+    let plan = plan_of(&sequence, text)?;
     run_plan(plan, origin, args).await
+}
+
+/// The plan of a sequence that can be carried out; `text` is that of its file, for carets.
+///
+/// # Errors
+/// Tests that are not known, and what the library cannot carry out, each in its line.
+pub(crate) fn plan_of(sequence: &Sequence, text: String) -> miette::Result<Plan> {
+    let plan = Plan::new(sequence, &Registry::global().into_diagnostic()?);
+    let plan = plan.and_then(|plan| plan.carried_out().map(|()| plan));
+    plan.map_err(|error| Report::new(error.into_report(text)))
 }
 
 /// As [`run_source`], for a plan.
 ///
 /// # Errors
 /// As there.
-pub async fn run_plan(
+pub(crate) async fn run_plan(
     plan: Plan,
     mut origin: RunOrigin,
     args: RunArgs,

@@ -40,7 +40,9 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Setup => setup::run().map(|()| ExitCode::SUCCESS),
         Chore::Test { only } => setup::run().map(|()| test::run(&only)),
-        Chore::BenchNoop { tests } => bench::noop_alone(tests).map_err(Into::into),
+        Chore::BenchNoop { tests } => {
+            bench::noop_alone(tests).map_err(|error| -> Box<dyn std::error::Error> { error })
+        }
         Chore::Bench(arguments) => {
             bench::run(&arguments).map_err(|error| -> Box<dyn std::error::Error> { error })
         }

@@ -90,6 +90,11 @@ impl ReadOptions {
             let source = Arc::new(Source::new(file_name, ""));
             return Err(too_long(&source, most));
         }
+        self.parse_owned(text.to_owned(), file_name)
+    }
+
+    /// Of a text whose length was looked at.
+    fn parse_owned(&self, text: String, file_name: &str) -> Result<Sequence, SequenceError> {
         reading::read(&Arc::new(Source::new(file_name, text)), self)
     }
 
@@ -123,7 +128,13 @@ impl ReadOptions {
         if bytes.len() > most {
             return Err(too_long(&Arc::new(Source::new(file, "")), most));
         }
-        self.parse_bytes(&bytes, &file)
+        match String::from_utf8(bytes) {
+            Ok(text) => self.parse_owned(text, &file),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                Err(not_utf8(error.as_bytes(), valid, &file))
+            }
+        }
     }
 }
 

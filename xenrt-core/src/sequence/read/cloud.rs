@@ -18,6 +18,8 @@ impl Reader<'_> {
         let value = self.text(node)?;
         let description = match syntax::parse_yaml(&value.text) {
             Ok(description) => description.to_json(),
+            // What it is going to be is known when its variables are, which was told.
+            Err(_) if !value.settled => Json::Null,
             Err(error) => {
                 let message = format!("<cloud> is neither YAML nor JSON: {}", error.message);
                 let at = value.part(error.at..error.at);

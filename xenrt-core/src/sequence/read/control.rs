@@ -19,7 +19,7 @@ const NOTHING: &str = "XXX";
 impl Reader<'_> {
     /// Whether an inclusion leaves this element out.
     pub(super) fn filtered(&mut self, node: NodeId) -> bool {
-        if self.unit().tree.attribute(node, Attr::Filter).is_none() {
+        if self.excludes.is_empty() || !self.has(node, Attr::Filter) {
             return false;
         }
         let Some(tag) = self.attribute(node, Attr::Filter) else { return false };

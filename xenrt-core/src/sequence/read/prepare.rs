@@ -1,8 +1,6 @@
 //! `<prepare>` and `<preprepare>`: hosts, pools and what else is built before the tests.
 
-use std::collections::HashMap;
-
-use super::reader::{Named, Reader};
+use super::reader::{FastMap, Named, Reader};
 use super::storage::StorageNames;
 use crate::nearest::hint;
 use crate::sequence::diagnostic::DiagnosticKind;
@@ -15,10 +13,10 @@ use crate::sequence::{AllHostsStep, HostStep, PoolStep, Prepare, PrivateVlan, Sh
 pub(super) struct Building {
     pub(super) prepare: Prepare,
     /// Names of hosts with their index; `None` for those of an `<allhosts>`.
-    pub(super) hosts: HashMap<String, (Option<usize>, Named)>,
-    pools: HashMap<String, Named>,
-    vlans: HashMap<String, Named>,
-    pub(super) guests: HashMap<String, Named>,
+    pub(super) hosts: FastMap<String, (Option<usize>, Named)>,
+    pools: FastMap<String, Named>,
+    vlans: FastMap<String, Named>,
+    pub(super) guests: FastMap<String, Named>,
     pub(super) storage: StorageNames,
 }
 

@@ -1,7 +1,8 @@
 //! What the walk over the elements carries with it: the files, the variables that hold here, the
 //! names that were met, what may still be made, and the problems so far.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::files::{Unit, lenient};
@@ -10,6 +11,11 @@ use crate::sequence::diagnostic::{Diagnostic, DiagnosticKind};
 use crate::sequence::model::Word as Text;
 use crate::sequence::syntax::{NodeId, Span};
 use crate::sequence::{Limits, Mode, Place, ReadOptions};
+
+/// Maps and sets that are looked into often. Their hashes are seeded, so that no file can be made to
+/// collide.
+pub(super) type FastMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+pub(super) type FastSet<T> = std::collections::HashSet<T, foldhash::fast::RandomState>;
 
 /// Reads the elements of a sequence.
 pub(super) struct Reader<'u> {
@@ -31,9 +37,15 @@ pub(super) struct Reader<'u> {
     pub(super) insertion: Option<Place>,
     pub(super) names: Names,
     pub(super) semaphores: BTreeMap<String, usize>,
-    texts: HashSet<Text>,
+    texts: FastSet<Text>,
+    /// Where the last place was found.
+    near: Cell<usize>,
+    /// The element that was looked at last, and which attributes it has.
+    pub(super) given: Cell<Option<(usize, NodeId, u128)>>,
+    /// Whether some test depends on another.
+    pub(super) dependencies: bool,
     problems: Vec<(usize, Diagnostic)>,
-    told: HashSet<(usize, usize, DiagnosticKind)>,
+    told: FastSet<(usize, usize, DiagnosticKind)>,
     left_out: usize,
     pub(super) steps_left: usize,
     pub(super) expanded_left: usize,
@@ -66,13 +78,13 @@ pub(super) struct Reference {
 /// Names that were met.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    pub(super) guests: HashMap<String, Named>,
+    pub(super) guests: FastMap<String, Named>,
     /// Guests that tests make.
-    pub(super) guests_made: HashSet<String>,
-    pub(super) scripts: HashMap<String, Named>,
+    pub(super) guests_made: FastSet<String>,
+    pub(super) scripts: FastMap<String, Named>,
     pub(super) references: Vec<Reference>,
     /// References to one name are looked at once for each place.
-    pub(super) referred: HashSet<(usize, usize, Text)>,
+    pub(super) referred: FastSet<(usize, usize, Text)>,
     /// Whether some element was refused or a name is not known, so that a name which is not there
     /// may have been meant by it.
     pub(super) partial: bool,
@@ -93,9 +105,12 @@ impl<'u> Reader<'u> {
             insertion: None,
             names: Names::default(),
             semaphores: BTreeMap::new(),
-            texts: HashSet::new(),
+            texts: FastSet::default(),
+            near: Cell::new(0),
+            given: Cell::new(None),
+            dependencies: false,
             problems: Vec::new(),
-            told: HashSet::new(),
+            told: FastSet::default(),
             left_out: 0,
             steps_left: options.limits.steps,
             expanded_left: options.limits.expanded,
@@ -117,7 +132,12 @@ impl<'u> Reader<'u> {
     pub(super) fn place(&self, at: Span) -> Place {
         match self.insertion {
             Some(place) => place,
-            None => self.unit().source.place(&at.range()),
+            None => {
+                let mut near = self.near.get();
+                let place = self.unit().source.place_near(&at.range(), &mut near);
+                self.near.set(near);
+                place
+            }
         }
     }
 

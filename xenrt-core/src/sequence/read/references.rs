@@ -53,7 +53,9 @@ impl Reader<'_> {
             self.push_lenient_for(place.unit, problem);
         }
         self.current = 0;
-        if let Some(root) = &sequence.tests {
+        if let Some(root) = &sequence.tests
+            && self.dependencies
+        {
             self.check_dependencies(root);
         }
     }

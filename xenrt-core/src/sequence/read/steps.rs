@@ -19,6 +19,36 @@ use crate::sequence::{
 /// The test that runs tests of CloudStack, as the original's sequences call it.
 const MARVIN: &str = "xenrt.lib.cloud.marvinwrapper.TCMarvinTestRunner";
 
+/// The bits of attributes that few steps have.
+const fn bits(names: &[Attr]) -> u128 {
+    let (mut bits, mut index) = (0, 0);
+    while index < names.len() {
+        bits |= 1_u128 << names[index] as u8;
+        index += 1;
+    }
+    bits
+}
+
+const RARE_OF_TESTS: u128 = bits(&[
+    Attr::Depends,
+    Attr::Timeout,
+    Attr::Retries,
+    Attr::Requires,
+    Attr::Claim,
+    Attr::Repeat,
+    Attr::Duration,
+]);
+const RARE_OF_BLOCKS: u128 = bits(&[
+    Attr::Tc,
+    Attr::Sku,
+    Attr::Blocker,
+    Attr::Timeout,
+    Attr::Repeat,
+    Attr::Duration,
+    Attr::Seed,
+]);
+const INHERITED: u128 = bits(&[Attr::Group, Attr::Host, Attr::Guest, Attr::Prio, Attr::Ttype]);
+
 /// What a step takes from the blocks around it, where it does not say otherwise.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inherited {
@@ -47,6 +77,7 @@ impl Reader<'_> {
             self.push(problem.help("the limit is `depth`"));
             self.exhausted = true;
         }
+        into.steps.reserve(unit.tree.elements(parent).count());
         for child in unit.tree.elements(parent) {
             if self.exhausted {
                 break;
@@ -86,17 +117,15 @@ impl Reader<'_> {
     fn block(&mut self, node: NodeId, kind: BlockKind, around: &Inherited) -> Block {
         let at = self.unit().tree.at(node);
         let inherited = self.inherited(node, around);
-        let mut block = Block {
-            kind,
-            tc: self.shared(node, Attr::Tc),
-            sku: self.shared(node, Attr::Sku),
-            blocker: self.blocker(node).unwrap_or(false),
-            timeout: self.duration(node, Attr::Timeout),
-            rounds: self.rounds(node),
-            seed: self.number(node, Attr::Seed),
-            place: self.place(at),
-            ..Block::default()
-        };
+        let mut block = Block { kind, place: self.place(at), ..Block::default() };
+        if self.has_any(node, RARE_OF_BLOCKS) {
+            block.tc = self.shared(node, Attr::Tc);
+            block.sku = self.shared(node, Attr::Sku);
+            block.blocker = self.blocker(node).unwrap_or(false);
+            block.timeout = self.duration(node, Attr::Timeout);
+            block.rounds = self.rounds(node);
+            block.seed = self.number(node, Attr::Seed);
+        }
         if self.take_step(at) {
             self.steps(node, &inherited, &mut block);
         }
@@ -166,6 +195,9 @@ impl Reader<'_> {
         test.tc = self.shared(node, Attr::Tc);
         test.sku = self.shared(node, Attr::Sku);
         test.blocker = self.blocker(node);
+        if !self.has_any(node, RARE_OF_TESTS) {
+            return;
+        }
         test.depends = self.depends(node);
         test.timeout = self.duration(node, Attr::Timeout);
         test.retries = self.number(node, Attr::Retries);
@@ -177,6 +209,9 @@ impl Reader<'_> {
 
     fn inherited(&mut self, node: NodeId, around: &Inherited) -> Inherited {
         let mut own = around.clone();
+        if !self.has_any(node, INHERITED) {
+            return own;
+        }
         // Most elements have none of these.
         let unit = self.unit();
         for attribute in unit.tree.attributes(node) {
@@ -247,6 +282,7 @@ impl Reader<'_> {
     /// `depends`: `group:test` or `test`, with commas between them.
     fn depends(&mut self, node: NodeId) -> Vec<Dependency> {
         let Some(value) = self.attribute(node, Attr::Depends) else { return Vec::new() };
+        self.dependencies = true;
         let mut all = Vec::new();
         for part in list(&value.text) {
             let place = self.place(value.place_of(part));
@@ -297,6 +333,7 @@ impl Reader<'_> {
 
     fn arguments(&mut self, node: NodeId, into: &mut Vec<Argument>) {
         let unit = self.unit();
+        into.reserve_exact(unit.tree.elements(node).count());
         for child in unit.tree.elements(node) {
             if unit.tree.word(child) == Word::Arg && !self.filtered(child) {
                 self.argument(child, into);

@@ -1,9 +1,7 @@
 //! `<storage>` of hosts and pools.
 
-use std::collections::HashSet;
-
 use super::prepare::Building;
-use super::reader::Reader;
+use super::reader::{FastSet, Reader};
 use crate::model::Memory;
 use crate::sequence::diagnostic::DiagnosticKind;
 use crate::sequence::model::Word as Text;
@@ -15,7 +13,7 @@ use crate::sequence::{
 };
 
 /// Names of storage.
-pub(super) type StorageNames = HashSet<Text>;
+pub(super) type StorageNames = FastSet<Text>;
 
 impl Reader<'_> {
     pub(super) fn storage(&mut self, node: NodeId, building: &mut Building) -> Option<StorageStep> {

@@ -141,8 +141,33 @@ impl<'u> Reader<'u> {
 
     // ---- attributes ----
 
+    /// Whether an element has an attribute. Most elements have few of many, one after the other of
+    /// which is asked for.
+    #[inline]
+    pub(super) fn has(&self, node: NodeId, name: Attr) -> bool {
+        self.has_any(node, 1 << name as u8)
+    }
+
+    /// Whether an element has one of the attributes with these bits.
+    #[inline]
+    pub(super) fn has_any(&self, node: NodeId, wanted: u128) -> bool {
+        let bits = match self.given.get() {
+            Some((unit, last, bits)) if unit == self.current && last == node => bits,
+            _ => {
+                let names = self.unit().tree.attributes(node).iter().filter_map(|it| it.name);
+                let bits = names.fold(0, |bits, name| bits | 1_u128 << name as u8);
+                self.given.set(Some((self.current, node, bits)));
+                bits
+            }
+        };
+        bits & wanted != 0
+    }
+
     /// An attribute's value, which may be empty; `None` where it is not given.
     pub(super) fn free(&mut self, node: NodeId, name: Attr) -> Option<Value<'u>> {
+        if !self.has(node, name) {
+            return None;
+        }
         let unit = self.unit();
         let attribute = unit.tree.attribute(node, name)?;
         let text = attribute.value.get(&unit.source);

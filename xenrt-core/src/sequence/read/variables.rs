@@ -5,10 +5,11 @@
 //! is one set, the innermost definition first.) A variable may refer to others.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::reader::FastMap;
 use crate::sequence::syntax::Span;
 
 /// How deep variables may refer to variables.
@@ -54,7 +55,7 @@ pub(super) struct Definition {
 #[derive(Debug, Default)]
 pub(super) struct Globals {
     definitions: BTreeMap<String, Definition>,
-    settled: HashMap<String, Result<Arc<str>, Unsettled>>,
+    settled: FastMap<String, Result<Arc<str>, Unsettled>>,
 }
 
 impl Globals {
@@ -72,15 +73,15 @@ impl Globals {
         if self.is_given(name) {
             return None;
         }
-        let before = self.definitions.get(name).cloned();
-        match &before {
+        match self.definitions.get_mut(name) {
             // A default is for those that nobody defines, and the first default counts.
-            Some(_) if definition.yields => {}
-            _ => {
+            Some(before) if definition.yields => Some(before.clone()),
+            Some(before) => Some(std::mem::replace(before, definition)),
+            None => {
                 self.definitions.insert(name.to_owned(), definition);
+                None
             }
         }
-        before
     }
 
     /// The names that there are, for a hint.
@@ -101,7 +102,18 @@ impl Globals {
         all: usize,
     ) -> Vec<(String, Unsettled, Range<usize>)> {
         let mut left = all;
-        let names: Vec<String> = self.definitions.keys().cloned().collect();
+        // Most refer to nothing.
+        let mut names: Vec<String> = Vec::new();
+        for (name, definition) in &self.definitions {
+            if next_reference(&definition.raw, 0).is_none()
+                && definition.raw.len() <= longest.min(left)
+            {
+                left -= definition.raw.len();
+                self.settled.insert(name.clone(), Ok(definition.raw.as_str().into()));
+            } else {
+                names.push(name.clone());
+            }
+        }
         let mut broken = Vec::new();
         for name in names {
             let mut work = Work { longest, left, followed: 0, way: Vec::new() };
@@ -213,7 +225,7 @@ pub(super) fn path(name: &str) -> Cow<'_, str> {
 pub(super) fn next_reference(text: &str, from: usize) -> Option<(Range<usize>, &str)> {
     let bytes = text.as_bytes();
     let mut at = from;
-    while let Some(found) = bytes.get(at..)?.iter().position(|byte| matches!(byte, b'$' | b'%')) {
+    while let Some(found) = memchr::memchr2(b'$', b'%', bytes.get(at..)?) {
         let start = at + found;
         let name_at = if bytes[start] == b'%' { start + 1 } else { start + 2 };
         let dollar = bytes[start] == b'$';

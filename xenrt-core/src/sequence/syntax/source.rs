@@ -13,6 +13,8 @@ pub(in crate::sequence) struct Source {
     file: String,
     text: String,
     marks: Vec<Mark>,
+    /// Whether every character is one byte.
+    ascii: bool,
 }
 
 /// A byte of which line and column are known, so that a place costs a short scan.
@@ -27,7 +29,8 @@ impl Source {
     pub(in crate::sequence) fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
         let text = text.into();
         let marks = marks(&text);
-        Self { file: file.into(), text, marks }
+        let ascii = text.is_ascii();
+        Self { file: file.into(), text, marks, ascii }
     }
 
     pub(in crate::sequence) fn file(&self) -> &str {
@@ -40,11 +43,33 @@ impl Source {
 
     /// The place of these bytes; cut to the text and to whole characters where they do not fit.
     pub(in crate::sequence) fn place(&self, at: &Range<usize>) -> Place {
-        let offset = boundary_before(&self.text, at.start);
-        let end = boundary_after(&self.text, at.end).max(offset);
-        let nearest = self.marks.partition_point(|mark| mark.offset <= offset).saturating_sub(1);
+        self.place_near(at, &mut 0)
+    }
+
+    /// As [`place`](Self::place), of which most follow one another: `near` is where to look first.
+    pub(in crate::sequence) fn place_near(&self, at: &Range<usize>, near: &mut usize) -> Place {
+        let (offset, end) = if self.ascii {
+            let offset = at.start.min(self.text.len());
+            (offset, at.end.min(self.text.len()).max(offset))
+        } else {
+            let offset = boundary_before(&self.text, at.start);
+            (offset, boundary_after(&self.text, at.end).max(offset))
+        };
+        let is_in = |index: usize| {
+            self.marks.get(index).is_some_and(|mark| mark.offset <= offset)
+                && self.marks.get(index + 1).is_none_or(|next| next.offset > offset)
+        };
+        let found = (*near..*near + 3).find(|index| is_in(*index));
+        let nearest = found.unwrap_or_else(|| {
+            self.marks.partition_point(|mark| mark.offset <= offset).saturating_sub(1)
+        });
+        *near = nearest;
         let mark = self.marks[nearest];
-        let characters = self.text[mark.offset..offset].chars().count();
+        let characters = if self.ascii {
+            offset - mark.offset
+        } else {
+            self.text[mark.offset..offset].chars().count()
+        };
         Place {
             offset,
             length: end - offset,
@@ -69,22 +94,23 @@ pub(in crate::sequence) fn boundary_after(text: &str, byte: usize) -> usize {
 /// megabytes must not make every place cost megabytes.
 fn marks(text: &str) -> Vec<Mark> {
     const PIECE: usize = 1024;
-    let mut marks = vec![Mark { offset: 0, line: 1, column: 1 }];
+    let mut marks = Vec::with_capacity(text.len() / 32 + 1);
+    marks.push(Mark { offset: 0, line: 1, column: 1 });
     let (mut line, mut offset) = (1, 0);
-    for content in text.split_inclusive('\n') {
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
+    for end in ends.chain([text.len()]) {
         let (mut column, mut piece) = (1_u32, offset);
-        let end = offset + content.len();
         while end - piece > PIECE {
             let next = boundary_before(text, piece + PIECE);
             column += u32::try_from(text[piece..next].chars().count()).unwrap_or(u32::MAX);
             marks.push(Mark { offset: next, line, column });
             piece = next;
         }
-        offset = end;
-        if content.ends_with('\n') {
+        if end > offset && text.as_bytes()[end - 1] == b'\n' {
             line += 1;
-            marks.push(Mark { offset, line, column: 1 });
+            marks.push(Mark { offset: end, line, column: 1 });
         }
+        offset = end;
     }
     marks
 }

@@ -228,6 +228,10 @@ impl Builder<'_> {
         resolved: Option<String>,
     ) -> Result<(), Box<Diagnostic>> {
         let raw = self.text.get(at.clone()).unwrap_or_default();
+        // White space at the beginning of a text does not count, and most texts are nothing else.
+        if self.run.is_none() && resolved.is_none() && raw.trim_ascii_start().is_empty() {
+            return Ok(());
+        }
         if self.open.is_empty() {
             if raw.trim().is_empty() {
                 return Ok(());
@@ -242,7 +246,9 @@ impl Builder<'_> {
         let piece = match resolved {
             Some(text) => Some(text),
             // Line ends are \n for whoever reads XML (XML 1.0, 2.11).
-            None if raw.contains('\r') => Some(raw.replace("\r\n", "\n").replace('\r', "\n")),
+            None if memchr::memchr(b'\r', raw.as_bytes()).is_some() => {
+                Some(raw.replace("\r\n", "\n").replace('\r', "\n"))
+            }
             None => None,
         };
         match &mut self.run {
@@ -267,7 +273,7 @@ impl Builder<'_> {
             Some(own) => own,
             None => self.text.get(run.at.clone()).unwrap_or_default(),
         };
-        if text.trim().is_empty() {
+        if text.trim_ascii_start().is_empty() {
             return Ok(());
         }
         let own = run.own.map(String::into_boxed_str);

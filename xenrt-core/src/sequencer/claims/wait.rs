@@ -54,14 +54,14 @@ impl Claims {
 
     /// Waits until all of it is there. Nothing is taken when this is dropped before.
     pub(in crate::sequencer) async fn acquire(self: &Arc<Self>, request: Request) -> Held {
-        let (sender, receiver) = oneshot::channel();
-        let (id, granted) = {
+        let (receiver, (id, granted)) = {
             let mut table = self.lock();
             if let Some(grant) = table.take_now(&request) {
                 drop(table);
                 return self.held(grant);
             }
-            table.wait(request, sender)
+            let (sender, receiver) = oneshot::channel();
+            (receiver, table.wait(request, sender))
         };
         let mut place = Place { claims: self, id: Some(id) };
         self.hand_out(granted);

@@ -1,46 +1,5 @@
-//! The tree of a plan, walked: what runs after what, what beside what, and what blocks what.
-//!
-//! # What happens
-//!
-//! | Situation | What happens |
-//! |---|---|
-//! | a test Failed or Errored, and is no blocker | the steps after it run: it blocks nobody |
-//! | a test Failed or Errored, and is a `blocker` | the steps after it in its serial block are Blocked; in a parallel block, its siblings run on, and the block counts as blocked |
-//! | a blocker was Skipped, or Blocked itself | it blocks nobody (but see the next rows) |
-//! | a block is blocked, by a step or from outside | its remaining steps are Blocked, its `finally` blocks run |
-//! | a blocked block is no `blocker` | the steps after it run |
-//! | a blocked block is a `blocker` | it blocks the steps after it, as a test would |
-//! | a step of a parallel block is a blocked block | the parallel block counts as blocked, even where the step is no blocker |
-//! | an `<action>` failed | it blocks as a blocker does |
-//! | the preparation failed | all tests are Blocked by it, but those in `finally` whose hosts and guests are there |
-//! | `depends` names a test that did not pass, or has not ended | Skipped, with its name and outcome |
-//! | `depends` names a test that comes later, or that there is not | the sequence is refused |
-//! | abilities or hosts are missing that a test `requires` | Skipped with the reason, before it claims or builds anything; it blocks nobody |
-//! | a test failed and has `retries` left | it is tried again from its beginning; passing then, it is Passed and marked flaky |
-//! | a test or block has `repeat` or `duration` | it runs so often; each test has one verdict, the worst of its rounds, which says which rounds |
-//! | a round of a block ends blocked, or with the time over, or without a test that ran | no further round begins |
-//! | the `timeout` of a test is over | it is interrupted and Errored, by the test; its clean-up has time of its own |
-//! | the `timeout` of a block is over | its tests at work are interrupted, cleaned up after and Blocked by it; the others are Blocked; `finally` runs; the block counts as blocked |
-//! | the time of the run is over but for what is kept back | the same for the whole run, as if it were cancelled |
-//! | the run is cancelled | the same, and the preparation is undone at the end |
-//! | the run is cancelled again | it ends at once; nothing more is undone |
-//! | a `finally` block, after anything but a second cancellation | runs; where the time is over or the run is cancelled, at most the time that is kept back |
-//! | a blocker failed in a `finally` block | blocks the rest of that `finally` block and nothing else |
-//! | a step of a `finally` block failed | is in the results as any other test |
-//! | tests claim the same host or guest, one of them for itself | they run one after the other |
-//! | a test asks for a host or guest that it did not claim | it gets it, unless somebody else has claimed it so that both do not go together: then it is Errored and told to claim it |
-//! | a test leaves something on its hosts | it keeps its outcome and is marked leaked; the run fails unless leaks are allowed |
-//! | a test panics | Errored by the test; in `run`, the panic of an assertion is Failed |
-//! | a test blocks its thread | Errored when its time is over; the thread is given up |
-//!
-//! # Where this differs from the original
-//!
-//! * `finally` was Blocked too when the preparation failed, and what ran in it was in no result.
-//! * `depends` on a test that there is not ended the whole run with an internal error, or looked at
-//!   the test before; one that passed partly counted as failed.
-//! * There were no timeouts for tests and blocks, and a cancelled run waited for its tests.
-//! * A blocker was one too when it said `blocker="0"`.
-//! * `sleep` without a time ended the run.
+//! The tree of a plan, walked: what runs after what, what beside what, and what blocks what. What
+//! happens when stands in the documentation of the [sequencer](super), with the reasons.
 
 mod action;
 mod block;
