@@ -11,6 +11,7 @@
 //! | [`sequence`], [`sequencer`], [`report`] | which tests run, running them, telling of it |
 //! | [`lab`] | which hosts there are |
 //! | `xl` (feature) | hosts and guests over the xl command line |
+//! | `harness` (feature) | test cases as tests of `cargo test` and `cargo nextest` |
 //! | `virtual_lab` (feature `lab`) | real Xen hosts inside QEMU |
 //! | `conformance` (feature) | the contract of hosts and guests as a suite for every toolstack |
 //! | `explore` (feature `conformance`) | random programs of verbs, checked after every step |
@@ -57,6 +58,8 @@ pub use xenrt_macros::testcase;
 #[cfg(feature = "xl")]
 pub use xenrt_xl as xl;
 
+#[cfg(feature = "harness")]
+pub mod harness;
 #[cfg(feature = "lab")]
 pub mod virtual_lab;
 

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use xenrt::sequence::{Folders, Mode, ReadOptions};
+use miette::IntoDiagnostic;
+use xenrt::sequence::{Folders, Mode, ReadOptions, Sequence};
+use xenrt::sequencer::{RunOrigin, SequenceOrigin};
 
 /// How a sequence file is read.
 #[derive(Debug, Clone, clap::Args)]
@@ -31,6 +33,52 @@ impl Reading {
             .variables(self.define.iter().cloned())
             .loader(folders)
     }
+}
+
+impl Reading {
+    const COMPAT: &str = "compat";
+    const INCLUDE: &str = "include";
+
+    /// Reads a file, and notes what it takes to read it again. Says what it warns of.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not right.
+    pub(crate) fn read(&self, file: &Path, origin: &mut RunOrigin) -> miette::Result<Sequence> {
+        let sequence = self.options(file).read(file).map_err(|error| error.into_report())?;
+        let bytes = std::fs::read(file).into_diagnostic()?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        origin.sequence = Some(SequenceOrigin::new(Some(file), text));
+        origin.variables = self.define.iter().cloned().collect();
+        if self.compat {
+            origin.settings.insert(Self::COMPAT.to_owned(), "yes".to_owned());
+        }
+        // Beside the file come those that it was found with, which a copy elsewhere needs too.
+        let own = std::path::absolute(file).into_diagnostic()?;
+        let own = own.parent().map(Path::to_owned);
+        for (at, folder) in self.include.iter().cloned().chain(own).enumerate() {
+            let folder = std::path::absolute(&folder).unwrap_or(folder);
+            let name = format!("{}-{at}", Self::INCLUDE);
+            origin.settings.insert(name, folder.display().to_string());
+        }
+        Ok(sequence)
+    }
+
+    /// As the run whose origin this is did it.
+    fn of(origin: &RunOrigin) -> Self {
+        let settings = origin.settings.iter();
+        let include = settings.filter(|(name, _)| name.starts_with(Self::INCLUDE));
+        Self {
+            compat: origin.settings.contains_key(Self::COMPAT),
+            define: origin.variables.clone().into_iter().collect(),
+            include: include.map(|(_, folder)| folder.into()).collect(),
+        }
+    }
+}
+
+/// Reads a file as the run whose origin this is did it.
+pub(crate) fn read_again(file: &Path, origin: &RunOrigin) -> miette::Result<Sequence> {
+    let options = Reading::of(origin).options(file);
+    Ok(options.read(file).map_err(|error| error.into_report())?)
 }
 
 fn definition(text: &str) -> Result<(String, String), String> {

@@ -75,7 +75,8 @@ fn a_page_of_many_tests_stays_small() {
 #[ignore = "for people: writes pages into the folder XENRT_PAGES"]
 fn pages() {
     let folder = std::path::PathBuf::from(std::env::var("XENRT_PAGES").unwrap());
-    let write = |name: &str, make: &dyn Fn(&mut dyn FnMut(&xenrt_core::sequencer::Event))| {
+    type Make<'a> = &'a dyn Fn(&mut dyn FnMut(&xenrt_core::sequencer::Event));
+    let write = |name: &str, make: Make<'_>| {
         let mut html = HtmlReport::new(folder.join(name));
         let started = std::time::Instant::now();
         report(&mut html, |tell| make(tell));

@@ -42,7 +42,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         }
         anstream::eprintln!("measuring {name}");
         rows.extend(match name {
-            "noop" => noop::run(arguments.rounds.into())?,
+            "noop" => {
+                let mut rows = noop::run(arguments.rounds.into())?;
+                rows.extend(noop::sizes(arguments.rounds.into())?);
+                rows
+            }
             "shell-seq" => shell::run(name, 1, arguments.rounds.into())?,
             "shell-par8" => shell::run(name, 8, arguments.rounds.into())?,
             "seqfile" => seqfile::run(arguments.rounds.into())?,
@@ -55,6 +59,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         std::fs::write(file, serde_json::to_string_pretty(&rows)?)
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One measurement in a process of its own.
+pub(crate) fn noop_alone(tests: usize) -> Result<ExitCode, Error> {
+    noop::alone(tests)?;
     Ok(ExitCode::SUCCESS)
 }
 
