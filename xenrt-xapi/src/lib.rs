@@ -1,0 +1,5 @@
+//! XenRT's hosts and guests over xapi: XenServer and XCP-ng through the `xe` command line.
+
+mod error;
+pub mod parse;
+pub mod xe;
