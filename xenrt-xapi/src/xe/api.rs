@@ -267,6 +267,18 @@ fn table() -> impl Iterator<Item = (&'static str, Vec<&'static str>, &'static st
     })
 }
 
+/// The text of a code.
+#[cfg(feature = "double")]
+pub(crate) fn api_message(code: &str) -> Option<&'static str> {
+    table().find(|(own, ..)| *own == code).map(|(_, _, text)| text)
+}
+
+/// The names of the parameters of a code.
+#[cfg(feature = "double")]
+pub(crate) fn api_parameters(code: &str) -> Option<Vec<&'static str>> {
+    table().find(|(own, ..)| *own == code).map(|(_, parameters, _)| parameters)
+}
+
 /// A text in words that did not change between releases: "master" and "slave" became "coordinator"
 /// and "supporter", "host" became "server", the spelling American.
 fn same_in_all_releases(text: &str) -> String {

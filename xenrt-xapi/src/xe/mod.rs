@@ -40,9 +40,11 @@ mod error;
 mod login;
 mod script;
 mod understand;
-mod vocabulary;
+pub(crate) mod vocabulary;
 
 pub use api::{ApiCode, ApiError};
+#[cfg(feature = "double")]
+pub(crate) use api::{api_message, api_parameters};
 pub use client::Xe;
 pub use command::XeCommand;
 pub use error::{Result, XeError};

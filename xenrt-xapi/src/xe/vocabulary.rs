@@ -7,7 +7,7 @@ use xenrt_core::nearest::hint;
 
 /// What a command takes besides what all take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// `*-list`: filters on any field, `params=`.
     List,
     /// `*-param-set` and `event-wait`: required ones, then any field.
@@ -20,13 +20,13 @@ pub(super) enum Form {
 
 /// A command of the table.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Acts {
-    pub(super) required: Vec<&'static str>,
-    pub(super) optional: Vec<&'static str>,
+pub(crate) struct Acts {
+    pub(crate) required: Vec<&'static str>,
+    pub(crate) optional: Vec<&'static str>,
     /// Whether it selects its objects by any of their fields.
-    pub(super) selects: bool,
+    pub(crate) selects: bool,
     /// Whether it asks before it acts, unless forced.
-    pub(super) prompts: bool,
+    pub(crate) prompts: bool,
 }
 
 /// Classes that have `*-list` and the commands for parameters.
@@ -88,7 +88,7 @@ static ACTS: LazyLock<BTreeMap<&'static str, Acts>> = LazyLock::new(|| {
 ///
 /// # Errors
 /// Says that there is none, with the nearest one that there is.
-pub(super) fn form(name: &str) -> Result<Form, String> {
+pub(crate) fn form(name: &str) -> Result<Form, String> {
     if let Some(acts) = ACTS.get(name) {
         return Ok(Form::Acts(acts));
     }
@@ -117,7 +117,7 @@ pub(super) fn form(name: &str) -> Result<Form, String> {
 
 impl Form {
     /// The parameters that it requires.
-    pub(super) fn required(&self) -> &[&'static str] {
+    pub(crate) fn required(&self) -> &[&'static str] {
         match self {
             Self::List => &[],
             Self::Fields(required) | Self::Fixed(required, _) => required,
@@ -126,7 +126,7 @@ impl Form {
     }
 
     /// Whether it takes a parameter of this name.
-    pub(super) fn takes(&self, key: &str) -> bool {
+    pub(crate) fn takes(&self, key: &str) -> bool {
         let named = |names: &[&str]| {
             names.iter().any(|name| {
                 (*name == key && !name.ends_with(':'))
@@ -142,7 +142,7 @@ impl Form {
     }
 
     /// The names of all parameters that it takes, for a hint.
-    pub(super) fn names(&self) -> Vec<&'static str> {
+    pub(crate) fn names(&self) -> Vec<&'static str> {
         match self {
             Self::List => vec!["params"],
             Self::Fields(required) => required.to_vec(),
@@ -152,7 +152,7 @@ impl Form {
     }
 
     /// Whether `key` selects objects here: neither required nor one of the optional parameters.
-    pub(super) fn selected_by(&self, key: &str) -> bool {
+    pub(crate) fn selected_by(&self, key: &str) -> bool {
         let Self::Acts(acts) = self else { return false };
         let named = |name: &&str| *name == key || name.ends_with(':') && key.starts_with(*name);
         acts.selects
