@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 use uuid::Uuid;
 use xenrt_core::model::{
-    Ability, Difference, DomainView, Expectation, ExpectedGuest, Guest, GuestAction, GuestKind,
-    GuestView, Host, InsideView, PowerState, Scope, View, compare_guest,
+    Ability, CheckReport, DomainView, Expectation, ExpectedGuest, Guest, GuestAction, GuestKind,
+    GuestView, Host, PowerState, Scope, ShutdownMode,
 };
 use xenrt_core::remote::{Wait, wait_until};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
@@ -18,10 +17,6 @@ use crate::error;
 use crate::host::{HostShared, XapiHost};
 use crate::observe::{self, Vbd, Vm};
 use crate::{migration, requests};
-
-/// How long xapi is left to tell of an event before it is looked at again: it does not notice that
-/// what is waited for cannot come any more.
-const EVENT: Duration = Duration::from_secs(20);
 
 /// A guest that xapi runs; see [`Guest`].
 ///
@@ -134,7 +129,7 @@ impl XapiGuest {
     }
 
     /// Two calls: the VM and its VIFs; a third where it has VBDs that were not seen yet.
-    async fn observe(&self) -> Result<(Vm, GuestView)> {
+    pub(crate) async fn observe(&self) -> Result<(Vm, GuestView)> {
         let (uuid, xe) = (self.shared.uuid, self.xapi_host().xe());
         let during = self.during("look at");
         let answers = xe.run_all(&[observe::vm(uuid), observe::vifs(uuid)]).await;
@@ -158,7 +153,7 @@ impl XapiGuest {
     }
 
     /// The power state and the address that its agent reports. One call.
-    async fn look(&self, verb: &'static str) -> Result<(PowerState, Option<IpAddr>)> {
+    pub(crate) async fn look(&self, verb: &'static str) -> Result<(PowerState, Option<IpAddr>)> {
         let xe = self.xapi_host().xe();
         let text = xe.run(&observe::addresses(self.shared.uuid)).await;
         let text = text.map_err(self.during(verb))?;
@@ -174,7 +169,7 @@ impl XapiGuest {
         Ok((state, address.or(self.shared.address)))
     }
 
-    async fn domain_of(&self, vm: &Vm) -> Result<Option<DomainView>> {
+    pub(crate) async fn domain_of(&self, vm: &Vm) -> Result<Option<DomainView>> {
         let host = self.xapi_host();
         if !host.shared.has_xl {
             return Ok(vm.domain());
@@ -278,31 +273,9 @@ impl Guest for XapiGuest {
         Ok(self.look("look at").await?.0)
     }
 
-    /// Follows xapi's events: one call where it is so already, two where it comes.
+    /// Follows xapi's events: one call where it is so already.
     async fn wait_for_state(&self, state: PowerState, deadline: Duration) -> Result<()> {
-        let started = Instant::now();
-        loop {
-            let (seen, _) = self.look("look at").await?;
-            if seen == state {
-                return Ok(());
-            }
-            if seen == PowerState::Crashed && state == PowerState::Running {
-                return Err(self.stopped(seen, "to be Running").await);
-            }
-            let left = deadline.saturating_sub(started.elapsed());
-            if left.is_zero() {
-                return Err(Error::Timeout {
-                    waiting_for: format!("guest {} to be {state}", self.name()),
-                    waited: started.elapsed(),
-                    last_seen: seen.to_string(),
-                });
-            }
-            let wanted = state.to_string().to_lowercase();
-            let fields = [("power-state", wanted.as_str())];
-            let xe = self.xapi_host().xe();
-            let event = xe.wait_for_event("vm", self.shared.uuid, &fields, left.min(EVENT));
-            event.await.map_err(self.during("wait for"))?;
-        }
+        self.follow_until(state, deadline).await
     }
 
     /// Power state and address are one look.
@@ -314,7 +287,7 @@ impl Guest for XapiGuest {
         let address = wait_until(waiting_for, || async {
             let (state, address) = self.look("find the address of").await?;
             if matches!(state, PowerState::Crashed | PowerState::Halted) {
-                return Err(self.stopped(state, "to have an address").await);
+                return Err(self.has_stopped(state, "to have an address"));
             }
             Ok(match address {
                 Some(address) => Wait::Done(address),
@@ -329,56 +302,46 @@ impl Guest for XapiGuest {
         Ok(address)
     }
 
-    async fn change_power(
-        &self,
-        action: &GuestAction,
-        goal: PowerState,
-        deadline: Duration,
-    ) -> Result<()> {
-        if let Err(error) = self.request(action).await {
-            if error.toolstack_kind() != Some(ToolstackErrorKind::BadState) {
-                return Err(error);
-            }
-            // What xapi refuses for the state is told as every toolstack tells it.
-            let state = self.power_state().await?;
-            if action.allowed_from().contains(&state) {
-                return Err(error);
-            }
-            return Err(self.wrong_state(action.verb(), state, action.allowed_from()));
-        }
-        self.wait_for_state(goal, deadline).await?;
-        let reachable_later = matches!(
-            action,
-            GuestAction::Pause | GuestAction::Suspend | GuestAction::Unpause | GuestAction::Resume
-        );
-        self.shared.expectation.update(|expected| {
-            expected.power = goal;
-            expected.reachable &= reachable_later;
-        });
-        Ok(())
+    async fn start(&self) -> Result<()> {
+        self.change(&GuestAction::Start, PowerState::Running, self.deadlines().state).await
     }
 
-    async fn differences(&self) -> Result<Vec<Difference>> {
-        let expected = self.shared.expectation.get();
-        let (vm, view) = self.observe().await?;
-        let domain = self.domain_of(&vm).await?;
-        let running = |power| power == PowerState::Running;
-        let (mut inside, mut unreachable): (Option<InsideView>, Option<String>) = (None, None);
-        if expected.reachable && running(expected.power) && running(view.power) {
-            match self.inside().await {
-                Ok(seen) => inside = Some(seen),
-                Err(Error::Remote(error)) => unreachable = Some(error.to_string()),
-                Err(error) => return Err(error),
-            }
+    async fn start_paused(&self) -> Result<()> {
+        self.change(&GuestAction::StartPaused, PowerState::Paused, self.deadlines().state).await
+    }
+
+    async fn shutdown(&self, mode: ShutdownMode) -> Result<()> {
+        let action = match mode {
+            ShutdownMode::Clean => GuestAction::Shutdown,
+            ShutdownMode::Hard => GuestAction::PowerOff,
+        };
+        self.end(&action, PowerState::Halted, self.deadlines().state).await
+    }
+
+    async fn pause(&self) -> Result<()> {
+        self.change(&GuestAction::Pause, PowerState::Paused, self.deadlines().state).await
+    }
+
+    async fn unpause(&self) -> Result<()> {
+        self.change(&GuestAction::Unpause, PowerState::Running, self.deadlines().state).await
+    }
+
+    async fn suspend(&self) -> Result<()> {
+        self.xapi_host().require(Ability::Suspend)?;
+        let deadline = self.deadlines().suspend;
+        self.end(&GuestAction::Suspend, PowerState::Suspended, deadline).await
+    }
+
+    async fn resume(&self) -> Result<()> {
+        self.wake().await
+    }
+
+    /// Two or three calls, and one more where dom0 has no `xl`.
+    async fn check(&self) -> Result<()> {
+        let differences = self.compare().await?;
+        if differences.is_empty() {
+            return Ok(());
         }
-        let mut differences =
-            compare_guest(&expected, Some(&view), Some(domain.as_ref()), inside.as_ref());
-        differences.extend(unreachable.map(|found| Difference {
-            view: View::Guest,
-            what: "reachability".to_owned(),
-            expected: "a login works".to_owned(),
-            found,
-        }));
-        Ok(differences)
+        Err(Error::Check(CheckReport { object: self.shared.object(), differences }))
     }
 }

@@ -45,6 +45,7 @@ mod migration;
 mod networks;
 mod observe;
 pub mod parse;
+mod power;
 mod product;
 mod requests;
 mod toolstack;

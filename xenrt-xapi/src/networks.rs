@@ -203,6 +203,6 @@ mod tests {
         assert_eq!(choose(&all, "a").unwrap().uuid, Uuid::from_u128(1));
         assert_eq!(choose(&all, &Uuid::from_u128(3).to_string()).unwrap().name, "b");
         assert!(choose(&all, "b").unwrap_err().to_string().contains("several"));
-        assert!(choose(&all, "xenbr").unwrap_err().to_string().contains("xenbr0"));
+        assert!(choose(&all, "xenbr").unwrap_err().to_string().contains("did you mean \"xenbr"));
     }
 }

@@ -96,6 +96,7 @@ fn install(world: &mut World, request: &Request) -> Result<Answer, Failure> {
     vm.set("is-a-template", "false");
     vm.set("is-default-template", "false");
     vm.set("install-time", NOW);
+    vm.remove_key("other-config", "disks");
     vm.set_key("other-config", "mac_seed", &Object::new("vm").uuid());
     vm.set_key("other-config", "base_template_name", &template.text("name-label"));
     vm.hidden.remove("disks");
@@ -342,6 +343,11 @@ impl World {
         );
         world.add(
             template("07d91aaa-43f7-430a-bf84-0edb6714df0f", "Debian Bookworm 12")
+                .with(
+                    "other-config",
+                    "disks: <provision><disk device=\"0\" size=\"10737418240\" sr=\"\" \
+                     bootable=\"true\" type=\"system\"/></provision>",
+                )
                 .with_hidden("disks", "10737418240"),
         );
         life::tidy(&mut world);

@@ -144,6 +144,12 @@ impl Object {
         }
     }
 
+    pub(super) fn remove_key(&mut self, field: &str, key: &str) {
+        let Content::Map(mut pairs) = self.content(field) else { return };
+        pairs.retain(|(own, _)| own != key);
+        self.put(field, Content::Map(pairs));
+    }
+
     pub(super) fn set_key(&mut self, field: &str, key: &str, value: &str) {
         let Content::Map(mut pairs) = self.content(field) else { return };
         pairs.retain(|(own, _)| own != key);

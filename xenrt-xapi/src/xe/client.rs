@@ -152,8 +152,11 @@ impl Xe {
     async fn attempt(&self, commands: &[XeCommand], left: Duration) -> Attempt {
         let mut done = Vec::new();
         let login = self.login().clone();
+        let sent = match script::remote(&login, commands) {
+            Ok(sent) => sent,
+            Err(error) => return Attempt { done, error: Some(error) },
+        };
         let ran = async {
-            let sent = script::remote(&login, commands)?;
             self.shared.round_trips.fetch_add(1, Ordering::Relaxed);
             let output = self.shell.execute(&sent.command.clone().deadline(left)).await?;
             sent.read(output, self.shell.target())
@@ -162,10 +165,7 @@ impl Xe {
             Ok(ran) => ran,
             Err(error) => {
                 // At least the first one began, unless there was no connection at all.
-                let began = !matches!(
-                    error,
-                    XeError::Refused { .. } | XeError::Remote(RemoteError::Connect { .. })
-                );
+                let began = !matches!(error, XeError::Remote(RemoteError::Connect { .. }));
                 self.shared.calls.fetch_add(u64::from(began), Ordering::Relaxed);
                 return Attempt { done, error: Some(error) };
             }
@@ -174,7 +174,10 @@ impl Xe {
         for (command, ran) in commands.iter().zip(ran) {
             match understand(command, ran) {
                 Ok(output) => done.push(output),
-                Err(error) => return Attempt { done, error: Some(error) },
+                Err(error) => {
+                    let error = error.masked(&|text| sent.command.mask(text));
+                    return Attempt { done, error: Some(error) };
+                }
             }
         }
         Attempt { done, error: None }

@@ -174,6 +174,35 @@ impl XeError {
         }
     }
 
+    /// The same with secrets masked in what xapi said.
+    pub(super) fn masked(mut self, mask: &dyn Fn(&str) -> String) -> Self {
+        match &mut self {
+            Self::NoMatch { message: text }
+            | Self::SeveralMatch { message: text }
+            | Self::UnknownField { name: text }
+            | Self::UnknownCommand { name: text }
+            | Self::MissingParameter { name: text }
+            | Self::Unreachable { message: text }
+            | Self::ConnectionLost { message: text }
+            | Self::NotDone { said: text }
+            | Self::Other { message: text } => *text = mask(text),
+            // xapi's own sentence holds no secret; its parameters may.
+            Self::Api(error) => {
+                for (_, value) in &mut error.parameters {
+                    *value = mask(value);
+                }
+            }
+            Self::Partial { failures } => {
+                for (_, error) in failures {
+                    let failure = std::mem::replace(error, Self::Other { message: String::new() });
+                    *error = failure.masked(mask);
+                }
+            }
+            Self::Refused { .. } | Self::Remote(_) | Self::Output(_) => {}
+        }
+        self
+    }
+
     /// As an error of the object model: xapi could not `verb` `object`.
     pub fn during(self, verb: &str, object: &str) -> xenrt_core::Error {
         match self {
