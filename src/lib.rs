@@ -11,6 +11,7 @@
 //! | [`sequence`], [`sequencer`], [`report`] | which tests run, running them, telling of it |
 //! | [`lab`] | which hosts there are |
 //! | `xl` (feature) | hosts and guests over the xl command line |
+//! | `xapi` (feature) | hosts and guests over the xe command line: XenServer, XCP-ng |
 //! | `virtual_lab` (feature `lab`) | real Xen hosts inside QEMU |
 //!
 //! ```
@@ -47,6 +48,8 @@ pub use xenrt_core::{
     testcase,
 };
 pub use xenrt_macros::testcase;
+#[cfg(feature = "xapi")]
+pub use xenrt_xapi as xapi;
 #[cfg(feature = "xl")]
 pub use xenrt_xl as xl;
 

@@ -9,6 +9,7 @@ use xenrt::report::{Console, JUnit};
 use xenrt::sequencer::{self, CancelHandle, ExitCode, Keep, Plan, RunOptions, cancel_on_ctrl_c};
 use xenrt::testcase::Registry;
 use xenrt::virtual_lab::{Lifetime, Missing, VirtualLabProvider};
+use xenrt::xapi::XapiToolstack;
 use xenrt::xl::XlToolstack;
 
 use crate::RunArgs;
@@ -85,7 +86,7 @@ fn provider(args: &RunArgs) -> miette::Result<Arc<dyn LabProvider>> {
     if let Some(path) = &args.lab {
         let lab = LabFile::read(path).into_diagnostic()?;
         let toolstacks: Vec<Arc<dyn xenrt::model::Toolstack>> =
-            vec![Arc::new(XlToolstack::default())];
+            vec![Arc::new(XlToolstack::default()), Arc::new(XapiToolstack::default())];
         let name = path.display().to_string();
         return Ok(Arc::new(LabFileProvider::new(lab, name, toolstacks)));
     }

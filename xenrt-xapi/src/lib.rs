@@ -49,6 +49,8 @@ mod power;
 mod product;
 mod requests;
 mod toolstack;
+#[cfg(test)]
+mod transcripts;
 pub mod xe;
 
 pub use guest::XapiGuest;

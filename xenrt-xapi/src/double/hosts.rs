@@ -20,6 +20,10 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
             }
             Ok(Answer::nothing())
         },
+        "help" => |_, request| {
+            let name = request.params.first().map_or("", |(name, _)| name.as_str());
+            Ok(Answer::line(format!("Unknown command '{name}'")))
+        },
         "host-dmesg" => |world, request| {
             request.selected(world, "host")?;
             Ok(Answer::text("Xen simulator\n"))

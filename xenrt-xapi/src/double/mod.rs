@@ -17,6 +17,8 @@ mod lists;
 mod networks;
 mod printer;
 mod program;
+#[cfg(test)]
+mod recorded;
 mod request;
 mod rules;
 mod schema;

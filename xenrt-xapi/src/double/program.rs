@@ -226,6 +226,26 @@ fn wait(double: &Double, request: &Request) -> std::io::Result<Answer> {
     }
 }
 
+/// The answer to arguments in a world, without a file and without rules.
+#[cfg(test)]
+pub(super) fn respond(world: &mut World, words: &[String]) -> Answer {
+    let client = match client(words.to_vec()) {
+        Ok(client) => client,
+        Err(answer) => return answer,
+    };
+    if client.sent.is_empty() {
+        return Answer { stderr: USAGE.to_owned(), ..Answer::default() };
+    }
+    match Request::read(&client.sent.join("\n")) {
+        Ok(request) if request.name == "event-wait" => match lists::event_holds(world, &request) {
+            Ok(_) => Answer::nothing(),
+            Err(failure) => failure.answer(),
+        },
+        Ok(request) => carry_out(world, &request),
+        Err(failure) => failure.answer(),
+    }
+}
+
 fn carry_out(world: &mut World, request: &Request) -> Answer {
     let families = [
         lists::answer,

@@ -130,6 +130,9 @@ fn check_driver(request: &Request) -> Result<(), Failure> {
         "nfs" if !has("serverpath") => {
             Err(failed(108, "Unable to detect an NFS service on this target."))
         }
+        "lvmoiscsi" if !has("SCSIid") => {
+            Err(failed(97, "Unable to retrieve the host configuration ISCSI IQN parameter"))
+        }
         "ext" | "lvm" if !has("device") => {
             Err(failed(90, "The request is missing the device parameter"))
         }

@@ -12,6 +12,7 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
         "vm-clone" | "vm-copy" => request.require_all().and_then(|()| {
             // Templates can be cloned, though no other command selects them.
             let named = request.get("uuid").and_then(|uuid| world.object("vm", uuid));
+            let named = named.filter(|vm| vm.is("is-a-template", "true"));
             let vms = match named {
                 Some(vm) => vec![vm.uuid()],
                 None => request.selected(world, "vm")?,
@@ -262,7 +263,7 @@ fn import(world: &mut World, request: &Request) -> Result<Answer, Failure> {
     let preserve = request.flag("preserve")?;
     if preserve && let Some(existing) = world.object("vm", &vm.uuid()) {
         let values = [existing.reference(), existing.text("version"), vm.text("version")];
-        return Err(Failure::api("IMPORT_INCOMPATIBLE_VERSION", values));
+        return Err(Failure::api("VM_TO_IMPORT_IS_NOT_NEWER_VERSION", values));
     }
     // Into a world of its own first, so that the copy gets new identities everywhere.
     let mut apart = World { objects, ..World::default() };

@@ -151,7 +151,11 @@ impl Object {
     }
 
     pub(super) fn set_key(&mut self, field: &str, key: &str, value: &str) {
-        let Content::Map(mut pairs) = self.content(field) else { return };
+        let mut pairs = match self.content(field) {
+            Content::Map(pairs) => pairs,
+            Content::Null => Vec::new(),
+            Content::Text(_) | Content::Set(_) => return,
+        };
         pairs.retain(|(own, _)| own != key);
         pairs.insert(0, (key.to_owned(), value.to_owned()));
         self.put(field, Content::Map(pairs));

@@ -135,7 +135,7 @@ codes! {
     /// The licence lacks the feature.
     LicenceRestriction = "LICENCE_RESTRICTION",
     /// A VM of that identity exists and is not older.
-    ImportIncompatibleVersion = "IMPORT_INCOMPATIBLE_VERSION",
+    VmToImportIsNotNewerVersion = "VM_TO_IMPORT_IS_NOT_NEWER_VERSION",
     /// The task was cancelled.
     TaskCancelled = "TASK_CANCELLED",
     /// A plug-in failed.

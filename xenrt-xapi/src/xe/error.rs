@@ -82,6 +82,12 @@ pub enum XeError {
         /// What it printed.
         said: String,
     },
+    /// A value that this field or command does not take.
+    #[error("{message}")]
+    BadValue {
+        /// What `xe` said.
+        message: String,
+    },
     /// Another refusal, in `xe`'s own words.
     #[error("{message}")]
     Other {
@@ -161,7 +167,9 @@ impl XeError {
         use ToolstackErrorKind as Kind;
         match self {
             Self::NoMatch { .. } => Kind::NoSuchObject,
-            Self::SeveralMatch { .. } | Self::Refused { .. } => Kind::InvalidConfiguration,
+            Self::SeveralMatch { .. } | Self::Refused { .. } | Self::BadValue { .. } => {
+                Kind::InvalidConfiguration
+            }
             Self::UnknownField { .. }
             | Self::UnknownCommand { .. }
             | Self::MissingParameter { .. } => Kind::NotSupported,
@@ -185,6 +193,7 @@ impl XeError {
             | Self::Unreachable { message: text }
             | Self::ConnectionLost { message: text }
             | Self::NotDone { said: text }
+            | Self::BadValue { message: text }
             | Self::Other { message: text } => *text = mask(text),
             // xapi's own sentence holds no secret; its parameters may.
             Self::Api(error) => {
@@ -252,7 +261,7 @@ fn kind_of(error: &ApiError) -> ToolstackErrorKind {
         | ApiCode::SrUnknownDriver => Kind::NotSupported,
         ApiCode::DeviceAlreadyExists
         | ApiCode::MapDuplicateKey
-        | ApiCode::ImportIncompatibleVersion => Kind::AlreadyExists,
+        | ApiCode::VmToImportIsNotNewerVersion => Kind::AlreadyExists,
         ApiCode::MacInvalid
         | ApiCode::InvalidValue
         | ApiCode::ValueNotSupported

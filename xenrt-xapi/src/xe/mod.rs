@@ -49,3 +49,5 @@ pub use client::Xe;
 pub use command::XeCommand;
 pub use error::{Result, XeError};
 pub use login::Login;
+#[cfg(test)]
+pub(crate) use understand::{Ran, understand};

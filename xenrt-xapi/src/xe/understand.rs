@@ -7,14 +7,14 @@ use super::{ApiCode, ApiError, Result, XeCommand, XeError};
 
 /// What one run of `xe` left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ran {
-    pub(super) status: i32,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Ran {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// The standard output of a command that did what it should.
-pub(super) fn understand(command: &XeCommand, ran: Ran) -> Result<String> {
+pub(crate) fn understand(command: &XeCommand, ran: Ran) -> Result<String> {
     let Ran { status, stdout, stderr } = ran;
     let said = |text: &str| XeError::NotDone { said: shorten_middle(text.trim(), 300) };
     if status == 0 {
@@ -61,6 +61,16 @@ pub(super) fn failure(stderr: &str) -> XeError {
         }
         if rest.starts_with("Multiple matches ") {
             return XeError::SeveralMatch { message: rest.to_owned() };
+        }
+        // `Host x not found`, `CD x.iso not found!`, `No templates matched`, ...
+        let what = rest.trim_end_matches(['.', '!']);
+        let none =
+            rest.starts_with("No ") && (what.ends_with(" found") || what.ends_with("matched"));
+        if none || (what.ends_with(" not found") && !what.contains(':')) {
+            return XeError::NoMatch { message: rest.to_owned() };
+        }
+        if rest.starts_with("Failed to parse ") || rest.contains("' is read-only") {
+            return XeError::BadValue { message: rest.to_owned() };
         }
         if rest.starts_with("Unknown field '") {
             return XeError::UnknownField { name: quoted(rest) };
