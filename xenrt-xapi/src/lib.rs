@@ -32,6 +32,7 @@
 //! | `xe_server`, `xe_port`, `xe_user` | where `xe` is to log in, when not through the local socket |
 //! | `xe_password_file` | a file on this machine with the password |
 
+mod copies;
 mod define;
 mod disks;
 #[cfg(feature = "double")]
@@ -40,21 +41,32 @@ mod error;
 mod evidence;
 mod guest;
 mod host;
+mod interfaces;
 mod inventory;
 mod migration;
 mod networks;
 mod observe;
 pub mod parse;
+mod pool;
 mod power;
 mod product;
 mod requests;
+mod snapshots;
+mod storage;
+mod tasks;
 mod toolstack;
 #[cfg(test)]
 mod transcripts;
 pub mod xe;
 
+pub use copies::Compression;
 pub use guest::XapiGuest;
 pub use host::XapiHost;
+pub use interfaces::{Addressing, BondMode, Interface};
 pub use migration::RemotePool;
+pub use pool::PoolHost;
 pub use product::Product;
+pub use snapshots::{Snapshot, SnapshotKind};
+pub use storage::{Storage, StorageSpec};
+pub use tasks::{Message, Task, TaskStatus};
 pub use toolstack::XapiToolstack;

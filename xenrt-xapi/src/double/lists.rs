@@ -7,9 +7,12 @@ use super::schema::{self, FieldSchema, Kind};
 use super::world::{Content, Object, World};
 use super::{printer, request};
 
+/// Which objects of a class a list shows.
+type Shown = fn(&Object) -> bool;
+
 /// The class behind a name of commands, and which objects of it are shown.
-fn class_of(name: &str) -> Option<(&'static str, fn(&Object) -> bool)> {
-    let any: fn(&Object) -> bool = |_| true;
+fn class_of(name: &str) -> Option<(&'static str, Shown)> {
+    let any: Shown = |_| true;
     Some(match name {
         "vm" => ("vm", |vm| vm.is("is-a-template", "false")),
         "template" => {
@@ -92,7 +95,7 @@ fn list(
     request: &Request,
     name: &str,
     class: &str,
-    shown: fn(&Object) -> bool,
+    shown: Shown,
 ) -> Result<Answer, Failure> {
     let filters: Vec<(&str, &str)> =
         request.filters().into_iter().filter(|(key, _)| !key.starts_with("database:")).collect();

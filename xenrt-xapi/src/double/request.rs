@@ -170,10 +170,10 @@ pub(super) fn matches(object: &Object, key: &str, value: &str) -> Result<bool, F
         Some(pair) => pair,
         None => {
             let fields = schema::fields(&object.class).iter();
-            let dashed = fields.filter_map(|field| {
+            let mut dashed = fields.filter_map(|field| {
                 Some((field.name, key.strip_prefix(field.name)?.strip_prefix('-')?))
             });
-            dashed.last().unwrap_or((key, ""))
+            dashed.next_back().unwrap_or((key, ""))
         }
     };
     if sub == "contains" && object.key(name, sub).is_none() {

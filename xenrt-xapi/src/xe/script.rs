@@ -130,8 +130,11 @@ fn no_xe(target: &str) -> XeError {
     XeError::Remote(xenrt_core::remote::RemoteError::NoSuchProgram { target, program })
 }
 
-/// The first frame of some bytes: status, output, errors, and what follows.
-fn frame(bytes: &[u8]) -> Option<(i32, &[u8], &[u8], &[u8])> {
+/// Status, output, errors, and what follows.
+type Frame<'a> = (i32, &'a [u8], &'a [u8], &'a [u8]);
+
+/// The first frame of some bytes.
+fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     let mut head = std::str::from_utf8(&bytes[..end]).ok()?.split_ascii_whitespace();
     let status = head.next()?.parse().ok()?;

@@ -154,10 +154,10 @@ impl Form {
     /// Whether `key` selects objects here: neither required nor one of the optional parameters.
     pub(crate) fn selected_by(&self, key: &str) -> bool {
         let Self::Acts(acts) = self else { return false };
-        let named = |name: &&str| *name == key || name.ends_with(':') && key.starts_with(*name);
+        let named = |name: &&str| *name == key || (name.ends_with(':') && key.starts_with(*name));
         acts.selects
             && !["multiple", "minimal"].contains(&key)
-            && !acts.required.iter().chain(&acts.optional).any(|name| named(&name))
+            && !acts.required.iter().chain(&acts.optional).any(named)
     }
 }
 
