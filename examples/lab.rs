@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use xenrt_lab::setup::{LAB, install};
+use xenrt_lab::setup;
 use xenrt_lab::{
     GuestKind, HostRequest, LabOptions, Preparation, Progress, VirtualHost, VirtualLab,
 };
@@ -80,7 +80,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result {
-    install(LAB, &|line| anstream::eprintln!("{line}")).await?;
+    setup::install(&setup::lab(), &|line| anstream::eprintln!("{line}")).await?;
     let progress = Progress::new(|event| anstream::eprintln!("{event}"));
     let lab =
         VirtualLab::open(LabOptions { cache_dir: args.cache, progress, ..LabOptions::default() })

@@ -13,6 +13,8 @@
 //! | `xl` (feature) | hosts and guests over the xl command line |
 //! | `xapi` (feature) | hosts and guests over the xe command line: XenServer, XCP-ng |
 //! | `virtual_lab` (feature `lab`) | real Xen hosts inside QEMU |
+//! | `conformance` (feature) | the contract of hosts and guests as a suite for every toolstack |
+//! | `sim` (feature) | simulated hosts in memory, to try tests and the sequencer without any |
 //!
 //! ```
 //! use xenrt::prelude::*;
@@ -43,6 +45,10 @@
 //! ```
 
 pub use async_trait::async_trait;
+#[cfg(feature = "conformance")]
+pub use xenrt_core::conformance;
+#[cfg(feature = "sim")]
+pub use xenrt_core::sim;
 pub use xenrt_core::{
     Blame, Error, Result, ToolstackErrorKind, lab, model, remote, report, sequence, sequencer,
     testcase,

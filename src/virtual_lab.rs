@@ -112,7 +112,7 @@ impl VirtualLabProvider {
     ) -> Result<(Arc<VirtualLab>, Vec<VirtualHost>)> {
         let say = |message: String| note(LabNote { message, fraction: None });
         if self.missing == Missing::Install {
-            xenrt_lab::setup::install(xenrt_lab::setup::LAB, &say).await.map_err(lab_error)?;
+            xenrt_lab::setup::install(&xenrt_lab::setup::lab(), &say).await.map_err(lab_error)?;
         }
         let (events, mut heard) = mpsc::unbounded_channel();
         let progress = Progress::new(move |event| {

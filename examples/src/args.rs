@@ -41,11 +41,27 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Afterwards")]
     pub keep: bool,
 
-    /// Write the results as JUnit XML to this file
+    /// Which reports are written besides those in the folder of the run.
+    #[command(flatten)]
+    pub reports: ReportArgs,
+
+    /// Put journal, reports and evidence into this folder [default: runs/DATE-TIME]
+    #[arg(long, value_name = "DIR", help_heading = "Afterwards")]
+    pub out: Option<PathBuf>,
+}
+
+/// Which reports are written besides those in the folder of the run.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ReportArgs {
+    /// Write the results as JUnit XML to this file too
     #[arg(long, value_name = "FILE", help_heading = "Afterwards")]
     pub junit: Option<PathBuf>,
 
-    /// Put journal and evidence into this folder [default: runs/DATE-TIME]
-    #[arg(long, value_name = "DIR", help_heading = "Afterwards")]
-    pub out: Option<PathBuf>,
+    /// Write the results as a self-contained HTML page to this file too
+    #[arg(long, value_name = "FILE", help_heading = "Afterwards")]
+    pub html: Option<PathBuf>,
+
+    /// Write the results as one JSON document to this file
+    #[arg(long, value_name = "FILE", help_heading = "Afterwards")]
+    pub json: Option<PathBuf>,
 }

@@ -5,5 +5,5 @@
 mod args;
 mod run;
 
-pub use args::RunArgs;
+pub use args::{ReportArgs, RunArgs};
 pub use run::{BuiltInSequence, run};

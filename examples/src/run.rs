@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use miette::{IntoDiagnostic, Report};
 use xenrt::lab::{LabFile, LabFileProvider, LabProvider};
-use xenrt::report::{Console, JUnit};
+use xenrt::report::{Console, HtmlReport, JUnit, JsonReport};
 use xenrt::sequencer::{self, CancelHandle, ExitCode, Keep, Plan, RunOptions, cancel_on_ctrl_c};
 use xenrt::testcase::Registry;
 use xenrt::virtual_lab::{Lifetime, Missing, VirtualLabProvider};
 use xenrt::xapi::XapiToolstack;
 use xenrt::xl::XlToolstack;
 
-use crate::RunArgs;
+use crate::{ReportArgs, RunArgs};
 
 /// The sequence that a program runs when it is not given another one.
 #[derive(Debug, Clone, Copy)]
@@ -54,14 +54,35 @@ async fn try_run(args: RunArgs, built_in: BuiltInSequence) -> miette::Result<Exi
     options.dry_run = args.dry_run;
     options.keep = if args.keep { Keep::OnFailure } else { Keep::Never };
     if !args.dry_run {
-        options = options.reporter(Console::new().run_folder(&folder));
-        if let Some(junit) = args.junit {
-            options = options.reporter(JUnit::new(junit));
-        }
+        options = report(options, &folder, &args.reports);
     }
     let cancel = CancelHandle::new();
     cancel_on_ctrl_c(&cancel).into_diagnostic()?;
     Ok(sequencer::run(plan, options, cancel).await.exit_code)
+}
+
+/// Adds the console, and the reports: a page and JUnit in the folder of the run, and what was asked
+/// for besides.
+fn report(options: RunOptions, folder: &Path, asked: &ReportArgs) -> RunOptions {
+    let page = folder.join(HtmlReport::FILE);
+    let mut console = Console::new().run_folder(folder).report_file(&page);
+    for file in [&asked.html, &asked.json, &asked.junit].into_iter().flatten() {
+        console = console.report_file(file);
+    }
+    let mut options = options
+        .reporter(console)
+        .reporter(HtmlReport::new(page).run_folder(folder))
+        .reporter(JUnit::new(folder.join(JUnit::FILE)));
+    if let Some(file) = &asked.html {
+        options = options.reporter(HtmlReport::new(file).run_folder(folder));
+    }
+    if let Some(file) = &asked.junit {
+        options = options.reporter(JUnit::new(file));
+    }
+    if let Some(file) = &asked.json {
+        options = options.reporter(JsonReport::new(file));
+    }
+    options
 }
 
 fn plan(args: &RunArgs, built_in: BuiltInSequence, registry: &Registry) -> miette::Result<Plan> {

@@ -11,7 +11,17 @@ use crate::remote::RemoteError;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Who has to act on an error. It decides between the outcomes Failed and Errored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Blame {
     /// The product under test: hypervisor, toolstack, dom0, guest drivers. The test *failed*.

@@ -27,7 +27,8 @@ const fn requirement(
     Requirement { program, package, purpose }
 }
 
-/// What the virtual lab needs on the machine that it runs on.
+/// What the virtual lab needs on the machine that it runs on. Users other than root need
+/// [`LAB_WITHOUT_ROOT`] besides; [`lab`] tells what this one needs.
 pub const LAB: &[Requirement] = &[
     requirement("qemu-system-x86_64", "qemu-system-x86", "the virtual hosts"),
     requirement("mmdebstrap", "mmdebstrap", "building host and guest images"),
@@ -37,9 +38,22 @@ pub const LAB: &[Requirement] = &[
     requirement("ssh-keygen", "openssh-client", "the lab's own login keys"),
 ];
 
+/// What the virtual lab needs besides where it is not root.
+pub const LAB_WITHOUT_ROOT: &[Requirement] =
+    &[requirement("newuidmap", "uidmap", "building images in a name space of one's own")];
+
+/// What the virtual lab needs for the user of this process.
+pub fn lab() -> Vec<Requirement> {
+    let more = if nix::unistd::Uid::effective().is_root() { &[] } else { LAB_WITHOUT_ROOT };
+    LAB.iter().chain(more).copied().collect()
+}
+
 /// What the tests of the project need besides.
-pub const TESTS: &[Requirement] =
-    &[requirement("sshd", "openssh-server", "tests of remote commands on a real sshd")];
+pub const TESTS: &[Requirement] = &[
+    requirement("sshd", "openssh-server", "tests of remote commands on a real sshd"),
+    requirement("chromium", "chromium", "tests of the HTML report in a real browser"),
+    requirement("script", "bsdutils", "tests of the console on a real terminal"),
+];
 
 /// Why what is missing could not be installed.
 #[derive(Debug, thiserror::Error)]

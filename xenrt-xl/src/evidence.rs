@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xenrt_core::model::EvidenceSource;
+use xenrt_core::model::{EvidenceSource, LogSource};
 use xenrt_core::remote::Command;
 
 use crate::script::q;
@@ -41,6 +41,18 @@ pub(crate) fn sources(work_folder: &str) -> Vec<EvidenceSource> {
         }
     };
     lines.into_iter().map(source).collect()
+}
+
+/// The logs in which findings are looked for. `xl dmesg` is the ring of the hypervisor's console.
+pub(crate) fn logs() -> Vec<LogSource> {
+    let source = |name: &str, command: Command| LogSource {
+        name: name.to_owned(),
+        command: command.deadline(DEADLINE),
+    };
+    vec![
+        source("kernel log", Command::new("dmesg")),
+        source("hypervisor log", Command::new("xl").arg("dmesg")),
+    ]
 }
 
 #[cfg(test)]

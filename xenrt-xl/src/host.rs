@@ -12,7 +12,7 @@ use xenrt_core::Result;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{
     Abilities, DomainView, EvidenceSource, Guest, GuestSpec, Host, HostInfo, HostInventory,
-    Network, NetworkSpec, PowerState, Scope,
+    LogSource, Network, NetworkSpec, PowerState, Scope,
 };
 use xenrt_core::remote::{Command, HostKeyPolicy, ObservedShell, Shell, SshTarget};
 
@@ -240,6 +240,10 @@ impl Host for XlHost {
 
     async fn inventory(&self) -> Result<HostInventory> {
         inventory::take(&self.dom0(), &self.shared.entry.work_folder).await
+    }
+
+    fn log_sources(&self) -> Vec<LogSource> {
+        evidence::logs()
     }
 
     fn evidence_sources(&self) -> Vec<EvidenceSource> {

@@ -139,8 +139,7 @@ impl Request<'_> {
     /// The domain may end by itself in the moment before it is destroyed, hence the second look.
     fn destroy(&self, script: Script) -> Script {
         script
-            .step("destroyed=; xl destroy \"$id\" 2>/tmp/xenrt-destroy.$$ || destroyed=no")
-            .step("said=$(cat /tmp/xenrt-destroy.$$); rm -f /tmp/xenrt-destroy.$$")
+            .step("destroyed=; said=$(xl destroy \"$id\" 2>&1) || destroyed=no")
             .step("if [ -n \"$destroyed\" ]; then")
             .domain(self.guest.uuid)
             .step("[ -z \"$id\" ] || { printf '%s\\n' \"$said\" >&2; exit 1; }; fi")
@@ -183,7 +182,7 @@ impl Request<'_> {
 
     fn delete(&self) -> Script {
         let script =
-            Script::new().domain(self.guest.uuid).step("case \"$state\" in ''|*d) ;; *c-)");
+            Script::new().domain(self.guest.uuid).step("case \"$state\" in ''|*d) ;; *[cw]-)");
         let script = self.destroy(script).step(";; *) refuse BadState 'it has a domain';; esac");
         // A guest that is not ours has at most its memory there.
         script.step(format!("rm -rf -- {}", self.folder))

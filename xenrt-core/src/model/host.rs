@@ -1,5 +1,6 @@
 //! A machine that runs guests.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 
 use super::{
-    Abilities, Ability, DomainView, Guest, GuestSpec, HostInfo, Network, NetworkSpec, Scope, Undo,
-    VifSpec,
+    Abilities, Ability, DomainView, Guest, GuestSpec, HostInfo, LogMark, LogSource, Network,
+    NetworkSpec, Scope, Undo, VifSpec,
 };
 use crate::lab::HostEntry;
 use crate::remote::{Command, Shell, ShellExt, Wait, wait_until};
@@ -128,6 +129,33 @@ pub trait Host: std::any::Any + Send + Sync + std::fmt::Debug {
 
     /// The evidence that a failure on this host calls for: hypervisor log, kernel log, lists.
     fn evidence_sources(&self) -> Vec<EvidenceSource>;
+
+    /// The logs in which findings are looked for after each test: the kernel log of dom0, and what a
+    /// back end adds.
+    fn log_sources(&self) -> Vec<LogSource> {
+        let command = Command::new("dmesg").deadline(Duration::from_secs(30));
+        vec![LogSource { name: "kernel log".to_owned(), command }]
+    }
+
+    /// What was written into the [logs](Self::log_sources) since the last look, which `marks`
+    /// remembers by name. Each log is read whole and compared; a back end that can tell what is new
+    /// does it better.
+    ///
+    /// # Errors
+    /// When dom0 cannot be asked.
+    async fn logs_since(
+        &self,
+        marks: &mut BTreeMap<String, LogMark>,
+    ) -> Result<Vec<(String, String)>> {
+        let dom0 = self.dom0();
+        let mut news = Vec::new();
+        for LogSource { name, command } in self.log_sources() {
+            let text = dom0.text(&command).await?;
+            let new = marks.entry(name.clone()).or_default().news(&text).to_owned();
+            news.push((name, new));
+        }
+        Ok(news)
+    }
 
     /// A shell inside a guest of this host, at `address`, logged in as the image says. Guests that
     /// only their host can reach are reached through it.

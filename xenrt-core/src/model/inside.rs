@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// Needs nothing but a POSIX shell, procfs and sysfs, so that the smallest guest can answer.
 /// `type 1` is Ethernet (ARPHRD_ETHER, linux/if_arp.h); virtual interfaces have no `device` link.
-const SCRIPT: &str = r#"
+pub(crate) const SCRIPT: &str = r#"
 grep -c '^processor' /proc/cpuinfo | sed 's/^/vcpus /'
 sed -n 's/^MemTotal: *\([0-9]*\) kB$/memory \1/p' /proc/meminfo
 for i in /sys/class/net/*; do
@@ -32,18 +32,21 @@ pub(super) async fn look(shell: &dyn Shell) -> Result<InsideView> {
 /// # Errors
 /// When the guest cannot be asked.
 pub(super) async fn bring_online(shell: &dyn Shell, vcpus: u32) -> Result<Wait<()>> {
-    // A processor that the hypervisor has not announced yet refuses; the next try may succeed.
-    let script = format!(
+    let command = Command::shell_line(online_script(vcpus)).deadline(Duration::from_secs(30));
+    let online = shell.text(&command).await?;
+    let enough = online.parse().is_ok_and(|online: u32| online >= vcpus);
+    Ok(Wait::on(enough, format!("{online} processors online inside")))
+}
+
+/// A processor that the hypervisor has not announced yet refuses; the next try may succeed.
+pub(crate) fn online_script(vcpus: u32) -> String {
+    format!(
         r#"for f in /sys/devices/system/cpu/cpu[0-9]*/online; do
   n=${{f%/online}}; n=${{n##*cpu}}
   [ -e "$f" ] && [ "$n" -lt {vcpus} ] && [ "$(cat "$f")" = 0 ] && echo 1 2>/dev/null >"$f"
 done 2>/dev/null
 grep -c '^processor' /proc/cpuinfo"#
-    );
-    let command = Command::shell_line(script).deadline(Duration::from_secs(30));
-    let online = shell.text(&command).await?;
-    let enough = online.parse().is_ok_and(|online: u32| online >= vcpus);
-    Ok(Wait::on(enough, format!("{online} processors online inside")))
+    )
 }
 
 fn parse(text: &str) -> Result<InsideView> {

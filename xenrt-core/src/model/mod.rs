@@ -16,12 +16,14 @@ mod check;
 mod expectation;
 mod guest;
 mod host;
-mod inside;
+pub(crate) mod inside;
+mod log;
 mod power;
 mod scope;
 mod spec;
 mod toolstack;
 mod units;
+mod verbs;
 mod view;
 
 pub use ability::{Abilities, Ability};
@@ -30,6 +32,7 @@ pub use check::{CheckReport, Difference, View, compare_guest};
 pub use expectation::{Expectation, ExpectedGuest};
 pub use guest::Guest;
 pub use host::{EvidenceSource, Host, HostInventory};
+pub use log::{LogMark, LogSource};
 pub use power::{PowerState, ShutdownMode};
 pub use scope::{Scope, Undo};
 pub use spec::{

@@ -22,6 +22,8 @@ pub use local::LocalShell;
 pub use observed::{CommandRecord, ObservedShell, Observer};
 pub use output::{ExitStatus, Output, shorten_middle};
 pub use process::{Process, ProcessLine};
+#[cfg(feature = "sim")]
+pub(crate) use process::{Processes, Running, Stopper};
 pub use shell::{Shell, ShellExt};
 pub use ssh::SshShell;
 pub use target::{Gateway, HostKeyPolicy, SshHop, SshTarget};

@@ -162,16 +162,16 @@ impl ProcessHandle {
 
 /// The processes that a shell started and that may still run.
 #[derive(Debug, Default)]
-pub(super) struct Processes(Mutex<Vec<ProcessHandle>>);
+pub(crate) struct Processes(Mutex<Vec<ProcessHandle>>);
 
 impl Processes {
-    pub(super) fn add(&self, process: &Process) {
+    pub(crate) fn add(&self, process: &Process) {
         let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         handles.retain(ProcessHandle::is_running);
         handles.push(process.handle());
     }
 
-    pub(super) async fn stop_all(&self) -> Vec<String> {
+    pub(crate) async fn stop_all(&self) -> Vec<String> {
         let handles = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let stopped = futures::future::join_all(handles.iter().map(ProcessHandle::stop)).await;
         stopped.into_iter().flatten().collect()
@@ -254,7 +254,7 @@ impl Shared {
 
 /// How one kind of shell ends a process that it started.
 #[async_trait]
-pub(super) trait Stopper: Send + Sync + fmt::Debug {
+pub(crate) trait Stopper: Send + Sync + fmt::Debug {
     /// Ends the process group politely, then by force; returns when that was done or cannot be.
     async fn stop(&self, leader: Option<u32>);
 
@@ -263,20 +263,20 @@ pub(super) trait Stopper: Send + Sync + fmt::Debug {
 }
 
 /// The ends of a running process that its driver works on.
-pub(super) struct Running<Out, Err, Feed, Exit, S> {
-    pub(super) stdout: Out,
-    pub(super) stderr: Err,
+pub(crate) struct Running<Out, Err, Feed, Exit, S> {
+    pub(crate) stdout: Out,
+    pub(crate) stderr: Err,
     /// Gives the program its standard input.
-    pub(super) feed: Feed,
+    pub(crate) feed: Feed,
     /// Resolves when the program has ended; the message of an error says how it was lost. Awaited
     /// when both streams have ended.
-    pub(super) exit: Exit,
-    pub(super) stopper: S,
+    pub(crate) exit: Exit,
+    pub(crate) stopper: S,
     /// What stands before the process id in the first line of standard error, where the shell makes
     /// the program announce it.
-    pub(super) announcement: Option<&'static str>,
+    pub(crate) announcement: Option<&'static str>,
     /// When the command's deadline passes.
-    pub(super) deadline: Instant,
+    pub(crate) deadline: Instant,
 }
 
 impl<Out, Err, Feed, Exit, S> Running<Out, Err, Feed, Exit, S>
@@ -289,7 +289,7 @@ where
 {
     /// Hands the process to a task of its own, which reads it, ends it when asked to or when its
     /// deadline passes, and notes its end.
-    pub(super) fn drive(self, target: &str, command: &Command) -> Process {
+    pub(crate) fn drive(self, target: &str, command: &Command) -> Process {
         let shared = Arc::new(Shared {
             target: target.to_owned(),
             description: command.to_string(),

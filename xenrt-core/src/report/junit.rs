@@ -1,47 +1,64 @@
 //! JUnit XML, for CI systems.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use jiff::Timestamp;
-use quick_junit::{
-    NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite,
-};
+use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event as Xml};
 
 use super::Reporter;
-use super::record::{TestRecord, Tests, command_text, indented};
-use crate::Blame;
-use crate::sequencer::{Event, EventKind, Level, PlannedTest, RunId, TestIndex};
-use crate::testcase::{Marks, Outcome, OutcomeKind, Phase};
+use super::collector::{Collector, write_whole};
+use super::document::{AttemptDocument, LogDocument, LogKind, OutcomeDocument, TestDocument};
+use super::text::indented;
+use crate::sequencer::Event;
+use crate::testcase::OutcomeKind;
 
 /// Writes a JUnit XML file at the end of a run: a test suite for each group.
 ///
 /// Failed is a `failure`, Errored an `error`, Skipped `skipped`. Blocked has no word in JUnit and
-/// is an `error`, so that a run whose preparation failed does not look green. Arguments, values and
-/// the number in a test management system are properties; what a test said and the commands that
-/// it ran are its `system-out`, shortened at its beginning; leaks are its `system-err`.
+/// is an `error`, so that a run whose preparation failed does not look green. Earlier attempts at
+/// a test that passed in the end are `flakyFailure` or `flakyError`, those at one that did not are
+/// `rerunFailure` or `rerunError` (the words of Maven Surefire, which Jenkins reads). Arguments,
+/// values, evidence and the number in a test management system are properties; what a test said
+/// and the commands that it ran are its `system-out`, shortened at its beginning; leaks, findings
+/// and warnings are its `system-err`.
 #[derive(Debug)]
 pub struct JUnit {
     path: PathBuf,
-    run: Option<(RunId, String, Timestamp)>,
-    time: Duration,
-    tests: Tests,
-    said: BTreeMap<TestIndex, Transcript>,
+    collector: Collector,
+}
+
+/// The numbers of a suite, or of all.
+#[derive(Debug, Default, Clone, Copy)]
+struct Sums {
+    tests: u32,
+    failures: u32,
+    errors: u32,
+    skipped: u32,
+    seconds: f64,
+}
+
+impl Sums {
+    fn count(&mut self, test: &TestDocument) {
+        self.tests += 1;
+        self.seconds += test.seconds;
+        match test.outcome.kind {
+            OutcomeKind::Passed => {}
+            OutcomeKind::Failed => self.failures += 1,
+            OutcomeKind::Errored | OutcomeKind::Blocked => self.errors += 1,
+            OutcomeKind::Skipped => self.skipped += 1,
+        }
+    }
 }
 
 impl JUnit {
+    /// The name of the report in the folder of a run.
+    pub const FILE: &'static str = "junit.xml";
+
     /// A report that will be written to `path` when the run ends.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            run: None,
-            time: Duration::ZERO,
-            tests: Tests::default(),
-            said: BTreeMap::new(),
-        }
+        Self { path: path.into(), collector: Collector::default() }
     }
 
     /// The file.
@@ -53,129 +70,81 @@ impl JUnit {
     /// are in the journal of a run that was killed.
     ///
     /// # Errors
-    /// When XML cannot be made of it.
-    pub fn to_xml(&self) -> io::Result<String> {
-        let (name, id) = match &self.run {
-            Some((run, sequence, _)) => (sequence.as_str(), Some(run.0)),
-            None => ("", None),
-        };
-        let mut report = Report::new(name);
-        report.set_time(self.time);
-        if let Some(id) = id {
-            report.set_uuid(id);
-        }
-        let mut suites: Vec<TestSuite> = Vec::new();
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        for (number, planned) in (0..).zip(&self.tests.planned) {
-            let case = self.case(TestIndex(number), planned);
-            let at = *places.entry(planned.group.as_str()).or_insert_with(|| {
-                suites.push(TestSuite::new(planned.group.as_str()));
-                suites.len() - 1
-            });
-            suites[at].add_test_case(case);
-        }
-        for suite in &mut suites {
-            let times = suite.test_cases.iter().filter_map(|case| case.time);
-            suite.set_time(times.sum());
-            if let Some((_, _, started)) = &self.run {
-                suite.extra.insert("timestamp".into(), started.to_string().into());
-            }
-        }
-        report.add_test_suites(suites);
-        report.to_string().map_err(io::Error::other)
+    /// When what was gathered cannot be read back from disk.
+    pub fn to_xml(&mut self) -> io::Result<String> {
+        self.collector.complete()?;
+        let mut xml = Vec::new();
+        self.write_to(&mut xml)?;
+        String::from_utf8(xml).map_err(io::Error::other)
     }
 
-    /// Writes the report of what was told so far; done by itself when the run ends.
+    /// Writes the report of what was told so far; done by itself at the end.
     ///
     /// # Errors
     /// When the file or its folder cannot be written.
-    pub fn write(&self) -> io::Result<()> {
-        let xml = self.to_xml()?;
-        if let Some(folder) = self.path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        // A reader never sees half of it.
-        let mut aside = self.path.clone().into_os_string();
-        aside.push(".new");
-        std::fs::write(&aside, xml)?;
-        std::fs::rename(&aside, &self.path)
+    pub fn write(&mut self) -> io::Result<()> {
+        self.collector.complete()?;
+        let path = self.path.clone();
+        write_whole(&path, |writer| self.write_to(writer))
     }
 
-    fn case(&self, index: TestIndex, planned: &PlannedTest) -> TestCase {
-        let nothing = TestRecord::default();
-        let record = self.tests.running.get(&index).unwrap_or(&nothing);
-        let unfinished = (
-            Outcome::Errored {
-                phase: record.phase.unwrap_or(Phase::Prepare),
-                blame: Blame::Infrastructure,
-                message: match record.started {
-                    Some(_) => "the run ended before the test did".to_owned(),
-                    None => "the run ended before the test began".to_owned(),
-                },
-            },
-            Marks::default(),
-            Duration::ZERO,
-        );
-        let (outcome, marks, time) = record.outcome.as_ref().unwrap_or(&unfinished);
-        let mut case = TestCase::new(planned.name.as_str(), status(outcome, marks, record));
-        case.set_classname(planned.id.as_str());
-        case.set_time(*time);
-        if let Some(started) = record.started {
-            case.extra.insert("timestamp".into(), started.to_string().into());
-        }
-        if let Some(tc) = &planned.tc {
-            case.add_property(Property::new("tc", tc.as_str()));
-        }
-        for argument in &planned.arguments {
-            case.add_property(Property::new("argument", argument.as_str()));
-        }
-        for (name, value, unit) in &record.values {
-            let value = format!("{value} {unit}");
-            case.add_property(Property::new(name.as_str(), value.trim_end()));
-        }
-        for file in &record.evidence {
-            case.add_property(Property::new("evidence", file.as_str()));
-        }
-        if let Some(said) = self.said.get(&index).filter(|said| !said.lines.is_empty()) {
-            case.set_system_out(said.text());
-        }
-        if !marks.leaked.is_empty() {
-            case.set_system_err(format!("leaked:\n{}", marks.leaked.join("\n")));
-        }
-        case
-    }
-}
-
-fn status(outcome: &Outcome, marks: &Marks, record: &TestRecord) -> TestCaseStatus {
-    let (kind, type_) = match outcome {
-        Outcome::Passed => {
-            let mut status = TestCaseStatus::success();
-            if marks.flaky {
-                for attempt in 1..record.attempts {
-                    let mut rerun = TestRerun::new(NonSuccessKind::Failure);
-                    rerun.set_message(format!("attempt {attempt} did not pass"));
-                    status.add_rerun(rerun);
-                }
+    fn write_to(&mut self, writer: &mut dyn Write) -> io::Result<()> {
+        let groups = self.groups();
+        let mut sums = vec![Sums::default(); groups.len()];
+        let mut all = Sums::default();
+        for (sum, (_, tests)) in sums.iter_mut().zip(&groups) {
+            for index in tests {
+                let test = self.collector.test(*index as usize)?;
+                sum.count(&test);
+                all.count(&test);
             }
-            return status;
         }
-        Outcome::Skipped { reason } => {
-            let mut status = TestCaseStatus::skipped();
-            status.set_message(reason.as_str());
-            return status;
+        let mut xml = Writer(quick_xml::Writer::new_with_indent(writer, b' ', 4));
+        let run = self.collector.run().clone();
+        xml.0.write_event(Xml::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+        let mut root = element("testsuites", &[("name", run.sequence.as_str())]);
+        root.push_attribute(("tests", all.tests.to_string().as_str()));
+        root.push_attribute(("failures", all.failures.to_string().as_str()));
+        root.push_attribute(("errors", all.errors.to_string().as_str()));
+        if !run.id.is_empty() {
+            root.push_attribute(("uuid", run.id.as_str()));
         }
-        Outcome::Failed { phase, .. } => (NonSuccessKind::Failure, format!("failed in {phase}")),
-        Outcome::Errored { phase, blame, .. } => {
-            (NonSuccessKind::Error, format!("errored in {phase}, {blame}"))
+        root.push_attribute(("time", seconds(run.seconds).as_str()));
+        xml.0.write_event(Xml::Start(root))?;
+        for ((group, tests), sum) in groups.iter().zip(sums) {
+            let mut suite = element("testsuite", &[("name", group.as_str())]);
+            suite.push_attribute(("tests", sum.tests.to_string().as_str()));
+            suite.push_attribute(("failures", sum.failures.to_string().as_str()));
+            suite.push_attribute(("errors", sum.errors.to_string().as_str()));
+            suite.push_attribute(("skipped", sum.skipped.to_string().as_str()));
+            suite.push_attribute(("time", seconds(sum.seconds).as_str()));
+            if !run.started.is_empty() {
+                suite.push_attribute(("timestamp", run.started.as_str()));
+            }
+            xml.0.write_event(Xml::Start(suite))?;
+            for index in tests {
+                let test = self.collector.test(*index as usize)?;
+                xml.test(&test, &run.started)?;
+            }
+            xml.0.write_event(Xml::End(BytesEnd::new("testsuite")))?;
         }
-        Outcome::Blocked { .. } => (NonSuccessKind::Error, OutcomeKind::Blocked.to_string()),
-    };
-    let mut status = TestCaseStatus::non_success(kind);
-    let message = outcome.message();
-    status.set_type(type_);
-    status.set_message(message.lines().next().unwrap_or_default());
-    status.set_description(message);
-    status
+        xml.0.write_event(Xml::End(BytesEnd::new("testsuites")))?;
+        xml.0.get_mut().write_all(b"\n")
+    }
+
+    /// The tests by group, groups in the order of their first test.
+    fn groups(&self) -> Vec<(String, Vec<u32>)> {
+        let mut groups: Vec<(String, Vec<u32>)> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for (index, planned) in (0..).zip(self.collector.plan()) {
+            let at = *places.entry(planned.group.as_str()).or_insert_with(|| {
+                groups.push((planned.group.clone(), Vec::new()));
+                groups.len() - 1
+            });
+            groups[at].1.push(index);
+        }
+        groups
+    }
 }
 
 impl Reporter for JUnit {
@@ -184,90 +153,179 @@ impl Reporter for JUnit {
     }
 
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        match &event.what {
-            EventKind::RunStarted { run, sequence, tests, .. } => {
-                self.run = Some((*run, sequence.clone(), event.at));
-                self.tests.planned.clone_from(tests);
-            }
-            EventKind::RunFinished { seconds, .. } => {
-                self.time = seconds.0;
-                self.write()?;
-            }
-            _ => {}
+        self.collector.take(event)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.write()
+    }
+}
+
+struct Writer<'a>(quick_xml::Writer<&'a mut dyn Write>);
+
+impl Writer<'_> {
+    fn test(&mut self, test: &TestDocument, run_started: &str) -> io::Result<()> {
+        let mut case = element("testcase", &[("name", &test.name), ("classname", &test.id)]);
+        case.push_attribute(("time", seconds(test.seconds).as_str()));
+        if let Some(when) = test.start.and_then(|start| timestamp(run_started, start)) {
+            case.push_attribute(("timestamp", when.as_str()));
         }
-        let Some(test) = event.test else { return Ok(()) };
-        let record = self.tests.running.entry(test).or_default();
-        record.take(event);
-        // The files of evidence say what its commands said.
-        let is_evidence = record.phase == Some(Phase::Evidence);
-        if is_evidence && matches!(event.what, EventKind::Command(_)) {
+        self.0.write_event(Xml::Start(case))?;
+        self.properties(test)?;
+        self.outcome(test)?;
+        let said = transcript(&test.log);
+        if !said.is_empty() {
+            self.text(element("system-out", &[]), &said)?;
+        }
+        let loud = loud(test);
+        if !loud.is_empty() {
+            self.text(element("system-err", &[]), &loud)?;
+        }
+        self.0.write_event(Xml::End(BytesEnd::new("testcase")))
+    }
+
+    fn properties(&mut self, test: &TestDocument) -> io::Result<()> {
+        let mut properties: Vec<(String, String)> = Vec::new();
+        properties.extend(test.tc.iter().map(|tc| ("tc".to_owned(), tc.clone())));
+        let argument = |argument: &String| ("argument".to_owned(), argument.clone());
+        properties.extend(test.arguments.iter().map(argument));
+        properties.extend(test.values.iter().map(|value| {
+            let text = format!("{} {}", value.value, value.unit);
+            (value.name.clone(), text.trim_end().to_owned())
+        }));
+        properties.extend(test.evidence.iter().map(|file| ("evidence".to_owned(), file.clone())));
+        if properties.is_empty() {
             return Ok(());
         }
-        if let EventKind::PhaseStarted { phase } = event.what {
-            self.said.entry(test).or_default().phase = Some(phase);
-        } else if let Some(line) = said(&event.what) {
-            self.said.entry(test).or_default().push(line);
+        self.0.write_event(Xml::Start(BytesStart::new("properties")))?;
+        for (name, value) in &properties {
+            let property = element("property", &[("name", name), ("value", value)]);
+            self.0.write_event(Xml::Empty(property))?;
+        }
+        self.0.write_event(Xml::End(BytesEnd::new("properties")))
+    }
+
+    fn outcome(&mut self, test: &TestDocument) -> io::Result<()> {
+        let message = &test.outcome.message;
+        let passed = test.outcome.kind == OutcomeKind::Passed;
+        match test.outcome.kind {
+            OutcomeKind::Passed => {}
+            OutcomeKind::Skipped => {
+                let skipped = element("skipped", &[("message", first_line(message))]);
+                self.0.write_event(Xml::Empty(skipped))?;
+            }
+            OutcomeKind::Failed | OutcomeKind::Errored | OutcomeKind::Blocked => {
+                let failed = test.outcome.kind == OutcomeKind::Failed;
+                let name = if failed { "failure" } else { "error" };
+                self.text(verdict(name, &test.outcome), message)?;
+            }
+        }
+        let earlier = test.attempts.iter().filter(|attempt| is_bad(attempt));
+        // The last attempt of a test that did not pass is its verdict.
+        let verdict_is = test.attempts.iter().rposition(is_bad).filter(|_| !passed);
+        let last = verdict_is.map(|at| (test.attempts[at].round, test.attempts[at].attempt));
+        for attempt in earlier.filter(|attempt| Some((attempt.round, attempt.attempt)) != last) {
+            let failed = attempt.outcome.kind == OutcomeKind::Failed;
+            let name = match (passed, failed) {
+                (true, true) => "flakyFailure",
+                (true, false) => "flakyError",
+                (false, true) => "rerunFailure",
+                (false, false) => "rerunError",
+            };
+            let place = format!("round {}, attempt {}", attempt.round, attempt.attempt);
+            self.text(
+                verdict(name, &attempt.outcome),
+                &format!("{place}: {}", attempt.outcome.message),
+            )?;
         }
         Ok(())
     }
-}
 
-/// What an event adds to the output of its test.
-fn said(what: &EventKind) -> Option<String> {
-    Some(match what {
-        EventKind::Step { text } => format!("* {}", indented(text, 2)),
-        EventKind::Log { level: Level::Info, text } => format!("  {}", indented(text, 2)),
-        EventKind::Log { level: Level::Warning, text } => {
-            format!("  warning: {}", indented(text, 2))
-        }
-        EventKind::Command(record) => {
-            format!("  [{}] {}", record.target, indented(&command_text(record), 2))
-        }
-        EventKind::Undone { undo, error: None } => format!("  undone: {undo}"),
-        EventKind::Undone { undo, error: Some(error) } => {
-            format!("  not undone: {undo}: {}", indented(error, 2))
-        }
-        _ => return None,
-    })
-}
-
-/// The end of what a test said.
-#[derive(Debug, Default)]
-struct Transcript {
-    lines: VecDeque<String>,
-    /// The phase in which nothing was said yet.
-    phase: Option<Phase>,
-    bytes: usize,
-    left_out: usize,
-}
-
-impl Transcript {
-    /// CI systems read these files whole; the journal has everything.
-    const MOST_BYTES: usize = 128 * 1024;
-
-    fn push(&mut self, line: String) {
-        if let Some(phase) = self.phase.take() {
-            self.push(format!("-- {phase}"));
-        }
-        self.bytes += line.len();
-        self.lines.push_back(line);
-        while self.bytes > Self::MOST_BYTES
-            && let Some(oldest) = self.lines.pop_front()
-        {
-            self.bytes -= oldest.len();
-            self.left_out += 1;
-        }
+    fn text(&mut self, start: BytesStart<'_>, text: &str) -> io::Result<()> {
+        let end = start.to_end().into_owned();
+        self.0.write_event(Xml::Start(start.borrow()))?;
+        self.0.write_event(Xml::Text(BytesText::new(&plain(text))))?;
+        self.0.write_event(Xml::End(end))
     }
+}
 
-    fn text(&self) -> String {
-        let mut text = String::new();
-        if self.left_out > 0 {
-            // Writing into a String cannot fail.
-            let _ = writeln!(text, "[{} earlier entries are in the journal]", self.left_out);
-        }
-        for line in &self.lines {
-            let _ = writeln!(text, "{line}");
-        }
-        text
+fn is_bad(attempt: &AttemptDocument) -> bool {
+    matches!(attempt.outcome.kind, OutcomeKind::Failed | OutcomeKind::Errored)
+}
+
+fn verdict(name: &str, outcome: &OutcomeDocument) -> BytesStart<'static> {
+    let mut type_ = outcome.kind.to_string();
+    if let Some(phase) = outcome.phase {
+        let _ = write!(type_, " in {phase}");
     }
+    if let Some(blame) = outcome.blame {
+        let _ = write!(type_, ", {blame}");
+    }
+    element(name, &[("message", first_line(&outcome.message)), ("type", &type_)])
+}
+
+fn element(name: &str, attributes: &[(&str, &str)]) -> BytesStart<'static> {
+    let mut element = BytesStart::new(name.to_owned());
+    for (name, value) in attributes {
+        element.push_attribute((*name, plain(value).as_str()));
+    }
+    element
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+fn seconds(seconds: f64) -> String {
+    format!("{seconds:.3}")
+}
+
+/// The moment `start` seconds after `run_started`.
+fn timestamp(run_started: &str, start: f64) -> Option<String> {
+    let started: jiff::Timestamp = run_started.parse().ok()?;
+    let since = jiff::SignedDuration::try_from_secs_f64(start).ok()?;
+    Some(started.checked_add(since).ok()?.to_string())
+}
+
+/// What XML may contain (<https://www.w3.org/TR/xml/#charsets>): without the other control
+/// characters and without the colours of terminals.
+fn plain(text: &str) -> String {
+    let allowed = |c: &char| matches!(c, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    anstream::adapter::strip_str(text).to_string().chars().filter(allowed).collect()
+}
+
+fn transcript(log: &LogDocument) -> String {
+    let mut text = String::new();
+    if log.left_out > 0 {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "[{} earlier entries are in the journal]", log.left_out);
+    }
+    for entry in &log.entries {
+        let line = indented(&entry.text, 2);
+        let _ = match entry.kind {
+            LogKind::Phase => writeln!(text, "-- {line}"),
+            LogKind::Step => writeln!(text, "* {line}"),
+            LogKind::Warning => writeln!(text, "  warning: {line}"),
+            LogKind::Info | LogKind::Command | LogKind::FailedCommand | LogKind::Undone => {
+                writeln!(text, "  {line}")
+            }
+        };
+    }
+    text
+}
+
+/// What must not be overlooked, whatever the verdict.
+fn loud(test: &TestDocument) -> String {
+    let mut text = String::new();
+    if !test.leaked.is_empty() {
+        let _ = writeln!(text, "leaked:\n{}", test.leaked.join("\n"));
+    }
+    for finding in &test.findings {
+        let excerpt = indented(&finding.excerpt, 2);
+        let _ = writeln!(text, "found: {} in {}\n  {excerpt}", finding.pattern, finding.source);
+    }
+    for warning in &test.warnings {
+        let _ = writeln!(text, "warning: {}", indented(warning, 2));
+    }
+    text
 }

@@ -3,15 +3,27 @@
 //! Everything here is a [`Reporter`]: it reads the one stream of events of a run, live or from a
 //! [`Journal`] that is [replayed](replay), and shows the same either way.
 
+mod collector;
 mod console;
+mod document;
+mod gather;
+mod html;
 mod journal;
+mod json;
 mod junit;
-mod live;
-mod record;
 mod reporter;
+mod spill;
+mod text;
 
 pub use console::Console;
+pub use document::{
+    AttemptDocument, CountsDocument, FindingDocument, LogDocument, LogEntryDocument, LogKind,
+    OutcomeDocument, PhaseDocument, PreparationDocument, ReportDocument, RunDocument, StepDocument,
+    TestDocument, ValueDocument,
+};
+pub use html::HtmlReport;
 pub use journal::{Journal, JournalContent};
+pub use json::JsonReport;
 pub use junit::JUnit;
-pub(crate) use record::command_text;
 pub use reporter::{Reporter, replay};
+pub(crate) use text::command_text;

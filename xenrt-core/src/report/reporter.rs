@@ -28,6 +28,15 @@ pub trait Reporter: Send {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    /// Ends the report. Called once, after the last event that there is, which of a run that was
+    /// killed is not its end: a report that is one file is written then, at the latest.
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Tells all `events` to `reporter`, as the run that they came from would have.
@@ -41,5 +50,6 @@ pub fn replay<'a>(
     for event in events {
         reporter.event(event)?;
     }
-    reporter.flush()
+    reporter.flush()?;
+    reporter.end()
 }

@@ -132,6 +132,8 @@ struct Dispatcher {
     /// `None` where a reporter has failed.
     reporters: Vec<Option<Box<dyn Reporter>>>,
     failures: Vec<String>,
+    /// The last event is told.
+    ended: bool,
     number: u64,
     summary: Summary,
     results: BTreeMap<TestIndex, (Outcome, Marks)>,
@@ -152,6 +154,7 @@ impl Dispatcher {
             queue,
             reporters: reporters.into_iter().map(Some).collect(),
             failures: Vec::new(),
+            ended: false,
             number: 0,
             summary: Summary::default(),
             results: BTreeMap::new(),
@@ -245,6 +248,10 @@ impl Dispatcher {
         for text in failed {
             anstream::eprintln!("warning: {text}");
             self.failures.push(text.clone());
+            // The end of the run is the last event.
+            if self.ended {
+                continue;
+            }
             let warning = EventKind::Log { level: Level::Warning, text };
             self.event(Timestamp::now(), None, warning);
         }
@@ -257,8 +264,10 @@ impl Dispatcher {
             exit_code: exit_code.code(),
             seconds: micros(self.started.elapsed()),
         };
+        self.ended = true;
         self.event(Timestamp::now(), None, what);
         self.flush();
+        self.tell(|reporter| reporter.end());
         Dispatched {
             summary: self.summary,
             exit_code,

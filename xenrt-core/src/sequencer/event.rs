@@ -1,6 +1,7 @@
 //! What happens in a run.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -143,7 +144,7 @@ pub enum EventKind {
         /// What gives it hosts.
         lab: String,
         /// Its tests, by number.
-        tests: Vec<PlannedTest>,
+        tests: Arc<[PlannedTest]>,
     },
     /// A step of the preparation began: `hosts`, `guest tiny`.
     PrepareStarted {

@@ -1,6 +1,5 @@
-//! What is done about a test after its own code: checks, evidence, undo, leaks.
+//! What is done about a test after its own code: checks, undo, leaks.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -10,14 +9,11 @@ use super::body::Task;
 use super::panics::catch;
 use super::{EventKind, Events, Level};
 use crate::model::{ExpectedGuest, Guest, Host, HostInventory, PowerState, Undo};
-use crate::report::command_text;
 use crate::testcase::{Outcome, Phase, TestContext};
 use crate::{Blame, Error, ToolstackErrorKind};
 
 /// How long a host may take to list what stands on it.
 const INVENTORY_DEADLINE: Duration = Duration::from_secs(60);
-/// A cancelled run does not wait longer than this for evidence.
-const EVIDENCE_WHEN_CANCELLED: Duration = Duration::from_secs(10);
 
 /// Checks the hosts that the test used and its guests that still exist. All that is found is told
 /// in one outcome.
@@ -55,101 +51,6 @@ pub(super) async fn check(cx: &TestContext) -> Result<(), Outcome> {
         Some(_) => Outcome::Failed { phase, message },
         None => Outcome::Errored { phase, blame: found[0].0, message },
     })
-}
-
-/// Collects what explains the outcome: what the hosts and the lab know, the consoles of the
-/// guests, the commands. What cannot be had is said in the log.
-pub(super) async fn collect_evidence(cx: &TestContext, outcome: &Outcome) {
-    cx.enter(Phase::Evidence);
-    cx.show_phase();
-    let folder = match cx.evidence_folder() {
-        Ok(folder) => folder,
-        Err(error) => return cx.warn(format!("no evidence: {}", with_causes(&error))),
-    };
-    let cancelled = matches!(outcome, Outcome::Blocked { .. });
-    let reserve = cx.shared().cleanup_reserve;
-    let most = if cancelled { EVIDENCE_WHEN_CANCELLED.min(reserve) } else { reserve };
-    save(cx, "commands.log", &transcript(cx));
-    let hosts = cx.hosts_used();
-    let from_hosts = hosts.iter().map(|(_, host)| {
-        let folder = folder.join(file_name(host.name()));
-        async move {
-            match timeout(most, host.collect_evidence(&folder)).await {
-                Ok(Ok(files)) => files,
-                Ok(Err(error)) => missing(cx, "host", host.name(), &with_causes(&error)),
-                Err(_) => missing(cx, "host", host.name(), &format!("it took over {most:?}")),
-            }
-        }
-    });
-    let from_guests = cx.guests_used().into_iter().map(|guest| async move {
-        let name = guest.name();
-        match timeout(most, guest.console_text()).await {
-            Ok(Ok(text)) => return Some((format!("{}-console.txt", file_name(&name)), text)),
-            Ok(Err(Error::Unsupported { .. })) => {}
-            Ok(Err(error)) => drop(missing(cx, "guest", &name, &with_causes(&error))),
-            Err(_) => drop(missing(cx, "guest", &name, &format!("it took over {most:?}"))),
-        }
-        None
-    });
-    let from_lab = async {
-        let Some(provider) = cx.shared().provider.as_ref().filter(|_| !hosts.is_empty()) else {
-            return Vec::new();
-        };
-        let folder = folder.join("lab");
-        let name = provider.description();
-        match timeout(most, provider.collect_evidence(&folder)).await {
-            Ok(Ok(())) => files_of(&folder),
-            Ok(Err(error)) => missing(cx, "lab", &name, &with_causes(&error)),
-            Err(_) => missing(cx, "lab", &name, &format!("it took over {most:?}")),
-        }
-    };
-    let (hosts, guests, lab) = tokio::join!(join_all(from_hosts), join_all(from_guests), from_lab);
-    // Told in one order, whoever was the first to answer.
-    hosts.into_iter().flatten().for_each(|file| cx.tell_evidence(&file));
-    guests.into_iter().flatten().for_each(|(file, text)| save(cx, &file, &text));
-    lab.iter().for_each(|file| cx.tell_evidence(file));
-}
-
-/// Says that there is no evidence, which is no file.
-fn missing(cx: &TestContext, kind: &str, name: &str, why: &str) -> Vec<PathBuf> {
-    cx.warn(format!("no evidence of {kind} {name:?}: {why}"));
-    Vec::new()
-}
-
-fn save(cx: &TestContext, name: &str, text: &str) {
-    if text.is_empty() {
-        return;
-    }
-    if let Err(error) = cx.save_evidence(name, text) {
-        cx.warn(format!("no evidence {name}: {}", with_causes(&error)));
-    }
-}
-
-fn files_of(folder: &Path) -> Vec<PathBuf> {
-    // A lab that has nothing to say makes no folder.
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    files.sort();
-    files
-}
-
-/// The last commands of the test, as a person would have seen them.
-fn transcript(cx: &TestContext) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    for record in cx.commands() {
-        let seconds = record.seconds.0.as_secs_f64();
-        // Writing into a String cannot fail.
-        let _ = writeln!(text, "[{}] {} {seconds:.3} s\n", record.target, command_text(&record));
-    }
-    text
-}
-
-/// A name as a part of a path.
-fn file_name(name: &str) -> String {
-    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    let name: String = name.chars().map(plain).collect();
-    if name.trim_matches('.').is_empty() { "_".to_owned() } else { name }
 }
 
 /// Undoes all that the test created or registered, the last first. What could not be undone is

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::body::{Task, Trouble, body, cleanup};
-use super::finish::{check, collect_evidence, find_leaks, undo_all};
-use super::{EventKind, Level, TestIndex};
+use super::evidence::{collect_evidence, save_leaks};
+use super::finish::{check, find_leaks, undo_all};
+use super::recover::wait_for_hosts;
+use super::{EventKind, Level, TestIndex, findings};
 use crate::model::{Ability, Host};
 use crate::seconds::micros;
 use crate::testcase::{ErasedTestCase, Marks, Outcome, Phase, RunShared, TestContext};
@@ -42,9 +44,15 @@ pub(super) async fn live(shared: &Arc<RunShared>, index: TestIndex) -> Outcome {
     {
         outcome = failed;
     }
+    if cx.has_used_anything() {
+        findings::look(&cx, started).await;
+    }
     let went_wrong = !matches!(outcome, Outcome::Passed | Outcome::Skipped { .. });
     if went_wrong && cx.has_used_anything() {
-        collect_evidence(&cx, &outcome).await;
+        for news in wait_for_hosts(&cx).await {
+            outcome.explain(&news);
+        }
+        collect_evidence(&cx, &outcome, started).await;
     }
     if let Some(case) = case {
         outcome = clean_up(&cx, case, outcome).await;
@@ -53,6 +61,7 @@ pub(super) async fn live(shared: &Arc<RunShared>, index: TestIndex) -> Outcome {
     if cx.has_used_anything() {
         marks.leaked = undo_all(&cx).await;
         marks.leaked.extend(find_leaks(&cx).await);
+        save_leaks(&cx, &marks.leaked);
     }
     if outcome == Outcome::Passed {
         for argument in cx.args().unread() {

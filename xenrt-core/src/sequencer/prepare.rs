@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::body::current_test;
 use super::finish::{self, inventory, with_causes};
+use super::recover;
 use super::resources::{Ledger, Resources, RunGuest, RunHost};
 use super::{CancelHandle, EventKind, Events, Plan};
 use crate::Error;
@@ -53,7 +54,10 @@ pub(super) async fn prepare(
 }
 
 async fn begin(run_host: &RunHost, events: &Events) {
-    run_host.ledger.begin(inventory(events, run_host.host.as_ref()).await);
+    let host = run_host.host.as_ref();
+    let (objects, boot_id) = tokio::join!(inventory(events, host), recover::boot_id(host));
+    run_host.ledger.begin(objects);
+    *run_host.boot_id.lock().await = boot_id;
 }
 
 /// Does one step and tells when it began and ended. The error is that of the whole preparation.
@@ -116,7 +120,8 @@ async fn get_hosts(
         let mut names = vec![step.name()];
         names.extend(step.alias.clone());
         names.push(host.name().to_owned());
-        RunHost { names, host: host.in_scope(scope.clone()), ledger: Ledger::default() }
+        let host = host.in_scope(scope.clone());
+        RunHost { names, host, ledger: Ledger::default(), boot_id: tokio::sync::Mutex::default() }
     });
     Ok(Resources { hosts: hosts.collect(), guests: Vec::new() })
 }

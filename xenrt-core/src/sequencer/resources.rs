@@ -20,6 +20,8 @@ pub(crate) struct RunHost {
     /// In the scope of the run.
     pub(crate) host: Arc<dyn Host>,
     pub(crate) ledger: Ledger,
+    /// The boot that it ran when it was last looked at; `None` where that is not known.
+    pub(crate) boot_id: tokio::sync::Mutex<Option<String>>,
 }
 
 /// A guest that the preparation made.

@@ -14,7 +14,7 @@ use super::finish::with_causes;
 use super::prepare::{RunObserver, prepare, undo_all};
 use super::walk::Walk;
 use super::{
-    CancelHandle, EventKind, ExitCode, Keep, Level, Plan, PlannedTest, Resources, RunId,
+    CancelHandle, EventKind, ExitCode, Findings, Keep, Level, Plan, PlannedTest, Resources, RunId,
     RunOptions, Summary,
 };
 use crate::lab::LabProvider;
@@ -219,7 +219,12 @@ impl Runner {
         let preparation_failed = failure.is_some();
         let mut went_wrong = preparation_failed;
         if let Some(root) = &self.plan.root {
+            let findings = Findings::default();
+            let hosts = resources.hosts.iter().map(|host| Arc::clone(&host.host));
+            let guests = resources.guests.iter().map(|guest| Arc::clone(&guest.guest));
+            findings.begin(hosts, guests, &self.events).await;
             let walk = Walk::new(Arc::new(RunShared {
+                findings,
                 events: self.events.clone(),
                 cases: Arc::clone(&self.plan.cases),
                 resources,

@@ -14,7 +14,9 @@ use crate::lab::LabProvider;
 use crate::model::{ExpectedGuest, Guest, Host, Scope, Undo};
 use crate::remote::{CommandRecord, Observer};
 use crate::seconds::micros;
-use crate::sequencer::{CancelHandle, EventKind, Events, Level, PlannedCase, Resources, TestIndex};
+use crate::sequencer::{
+    CancelHandle, EventKind, Events, Findings, Level, PlannedCase, Resources, TestIndex,
+};
 use crate::{Error, Result};
 
 /// What a running test has to work with: hosts and guests, arguments, and a way to say what it
@@ -28,6 +30,7 @@ pub struct TestContext(Arc<Inner>);
 /// What the tests of a run share.
 #[derive(Debug)]
 pub(crate) struct RunShared {
+    pub(crate) findings: Findings,
     pub(crate) events: Events,
     pub(crate) cases: Arc<[PlannedCase]>,
     pub(crate) resources: Resources,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Blame;
 
 /// The part of a test's life in which something happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// `prepare`.
@@ -72,7 +72,19 @@ pub enum Outcome {
 }
 
 /// The kind of an [`Outcome`] alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is documented on Outcome")]
 pub enum OutcomeKind {
@@ -92,6 +104,17 @@ impl Outcome {
             Self::Errored { .. } => OutcomeKind::Errored,
             Self::Skipped { .. } => OutcomeKind::Skipped,
             Self::Blocked { .. } => OutcomeKind::Blocked,
+        }
+    }
+
+    /// Puts what explains it in front of what there is to say about it. Nothing for Passed.
+    pub(crate) fn explain(&mut self, why: &str) {
+        match self {
+            Self::Passed => {}
+            Self::Failed { message: text, .. }
+            | Self::Errored { message: text, .. }
+            | Self::Skipped { reason: text }
+            | Self::Blocked { by: text } => *text = format!("{why}: {text}"),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use xenrt_core::remote::{Command, ExitStatus, RemoteError, Shell, ShellExt};
 
-use super::sshd::{Sshd, runs, unique_sleep, until_async};
+use xenrt_testkit::{Sshd, runs, unique_sleep, until_async};
 
 #[tokio::test]
 async fn arguments_arrive_as_they_are() {

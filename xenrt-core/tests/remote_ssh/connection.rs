@@ -7,7 +7,7 @@ use xenrt_core::remote::{
     Command, HostKeyPolicy, RemoteError, Shell, ShellExt, SshShell, SshTarget,
 };
 
-use super::sshd::{Sshd, runs, unique_sleep, until, until_async, user};
+use xenrt_testkit::{Sshd, runs, unique_sleep, until, until_async, user};
 
 #[tokio::test]
 async fn a_broken_connection_fails_what_runs_and_is_made_anew() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use xenrt_core::Blame;
 use xenrt_core::remote::{Command, HostKeyPolicy, RemoteError, ShellExt, SshShell, SshTarget};
 
-use super::sshd::{Sshd, make_key, user};
+use xenrt_testkit::{Sshd, make_key, user};
 
 async fn error_of(target: SshTarget) -> RemoteError {
     let shell = SshShell::new(target);

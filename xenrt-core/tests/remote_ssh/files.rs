@@ -5,7 +5,7 @@ use std::path::Path;
 
 use xenrt_core::remote::{RemoteError, Shell, ShellExt};
 
-use super::sshd::{Sshd, until_async};
+use xenrt_testkit::{Sshd, until_async};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o7777

@@ -7,4 +7,3 @@ mod connection;
 mod failures;
 mod files;
 mod processes;
-mod sshd;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use xenrt_core::remote::{Command, ExitStatus, Process, ProcessLine, RemoteError, Shell, ShellExt};
 
-use super::sshd::{Sshd, runs, unique_sleep, until_async};
+use xenrt_testkit::{Sshd, runs, unique_sleep, until_async};
 
 #[tokio::test]
 async fn output_is_streamed_while_the_process_runs() {

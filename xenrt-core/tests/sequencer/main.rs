@@ -6,6 +6,7 @@
 mod support;
 
 mod cancel;
+mod findings;
 mod hosts;
 mod outcomes;
 mod plans;

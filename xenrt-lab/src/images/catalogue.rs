@@ -47,7 +47,7 @@ impl GuestImage {
             .unwrap_or_default();
         format!(
             "{root}console=hvc0 quiet net.ifnames=0 mitigations=off random.trust_cpu=on \
-             systemd.show_status=0 xenrt.name={name}{address}"
+             systemd.show_status=0 systemd.hostname={name} xenrt.name={name}{address}"
         )
     }
 }

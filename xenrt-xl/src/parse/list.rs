@@ -6,8 +6,9 @@ use xenrt_core::model::{DomainView, Memory, PowerState};
 
 use super::not_understood;
 
-/// The six state flags of `xl list`, in its order: `rbpscd`, with `-` for those that are not set
-/// (xl(1), "list").
+/// The six state flags of `xl list`, in its order: `r`unning, `b`locked, `p`aused, `s`hut down, the
+/// reason for that, and `d`ying, with `-` for those that are not set (xl(1), "list"; the letters of
+/// the reasons are those of `shutdown_reason_letters` in Xen's tools/xl/xl_list.c).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StateFlags {
     running: bool,
@@ -20,17 +21,30 @@ pub(crate) struct StateFlags {
 
 impl StateFlags {
     fn parse(text: &str) -> Option<Self> {
-        let bytes: [u8; 6] = text.as_bytes().try_into().ok()?;
-        let mut set = [false; 6];
-        for ((byte, letter), set) in bytes.into_iter().zip(*b"rbpscd").zip(&mut set) {
-            *set = match byte {
-                b'-' => false,
-                own if own == letter => true,
-                _ => return None,
-            };
-        }
-        let [running, blocked, paused, shut_down, crashed, dying] = set;
-        Some(Self { running, blocked, paused, shut_down, crashed, dying })
+        let &[running, blocked, paused, shut_down, reason, dying] = text.as_bytes() else {
+            return None;
+        };
+        let is = |byte: u8, letter: u8| match byte {
+            b'-' => Some(false),
+            own if own == letter => Some(true),
+            _ => None,
+        };
+        let crashed = match reason {
+            // Powered off or not shut down; on its way through a reboot, to disk, or to a soft
+            // reset; a reason that xl itself does not know.
+            b'-' | b'r' | b's' | b'S' | b'?' => false,
+            // The guest, or its watchdog, said that it is lost.
+            b'c' | b'w' => true,
+            _ => return None,
+        };
+        Some(Self {
+            running: is(running, b'r')?,
+            blocked: is(blocked, b'b')?,
+            paused: is(paused, b'p')?,
+            shut_down: is(shut_down, b's')?,
+            crashed,
+            dying: is(dying, b'd')?,
+        })
     }
 
     /// The power state that they mean. A domain that has shut down and was not removed yet, and
@@ -170,6 +184,10 @@ mod tests {
             ("-bp---", PowerState::Paused),
             ("--ps--", PowerState::Dying),
             ("---s--", PowerState::Dying),
+            ("--psr-", PowerState::Dying),
+            ("--pss-", PowerState::Dying),
+            ("---sS-", PowerState::Dying),
+            ("---sw-", PowerState::Crashed),
             ("---sc-", PowerState::Crashed),
             ("--psc-", PowerState::Crashed),
             ("--pscd", PowerState::Dying),
@@ -177,7 +195,7 @@ mod tests {
         ] {
             assert_eq!(StateFlags::parse(flags).map(StateFlags::power), Some(power), "{flags}");
         }
-        for wrong in ["", "rrrrrr", "r----", "r------", "R-----", "-r----"] {
+        for wrong in ["", "rrrrrr", "r----", "r------", "R-----", "-r----", "---sx-"] {
             assert_eq!(StateFlags::parse(wrong), None, "{wrong}");
         }
     }

@@ -110,19 +110,28 @@ pub(crate) async fn refusals(host: Arc<dyn Host>) {
 /// that nobody told is found.
 pub(crate) async fn adopted_guest(host: Arc<dyn Host>) {
     let image = host.entry().image_for("tiny").unwrap().clone();
+    let network = host.entry().guest_network.clone().unwrap();
+    let pool = network.pool.unwrap();
+    let address = pool.last;
+    let in_guest = image
+        .address_command_line
+        .replace("{address}", &address.to_string())
+        .replace("{prefix}", &pool.prefix.to_string())
+        .replace("{gateway}", &pool.gateway.to_string());
     let config = format!(
         "name=\"stranger\"\ntype=\"pv\"\nmemory=192\nvcpus=1\nkernel=\"{}\"\nramdisk=\"{}\"\n\
-         cmdline=\"{} xenlab.ip=10.0.2.199\"\nvif=[\"mac=00:16:3e:77:00:01,bridge=xenbr0\"]\n",
+         cmdline=\"{} {in_guest}\"\nvif=[\"mac=00:16:3e:77:00:01,bridge={}\"]\n",
         image.kernel.unwrap(),
         image.ramdisk.unwrap(),
-        image.command_line.replace("{name}", "stranger")
+        image.command_line.replace("{name}", "stranger"),
+        network.network,
     );
     host.dom0().write_file("/tmp/stranger.cfg", config.as_bytes(), 0o600).await.unwrap();
     let create = Command::shell_line("xl create /tmp/stranger.cfg && rm /tmp/stranger.cfg");
     host.dom0().run(&create).await.unwrap();
     let guest = host.guest("stranger").await.unwrap();
     assert_eq!(guest.power_state().await.unwrap(), PowerState::Running);
-    assert_eq!(guest.wait_for_address().await.unwrap().to_string(), "10.0.2.199");
+    assert_eq!(guest.wait_for_address().await.unwrap(), std::net::IpAddr::from(address));
     guest.wait_until_reachable().await.unwrap();
     guest.check().await.unwrap();
     guest.pause().await.unwrap();

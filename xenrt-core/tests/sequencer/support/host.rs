@@ -27,6 +27,9 @@ pub(crate) struct State {
     /// More objects for the inventory.
     pub(crate) objects: Mutex<Vec<String>>,
     pub(crate) unreachable: AtomicBool,
+    /// What dom0's kernel wrote, and each guest on its console besides its prompt.
+    pub(crate) kernel_log: Mutex<String>,
+    pub(crate) consoles: Mutex<BTreeMap<String, String>>,
     /// Guests whose deletion the toolstack refuses.
     pub(crate) undeletable: Mutex<Vec<String>>,
     /// Guests whose deletion never ends.
@@ -76,6 +79,12 @@ impl FakeHost {
             state: Arc::default(),
         }
     }
+}
+
+/// What all handles to this host share. A host is `Any`, as back ends need it for migration.
+pub(crate) fn state_of(host: &dyn Host) -> Arc<State> {
+    let host: &dyn std::any::Any = host;
+    Arc::clone(&host.downcast_ref::<FakeHost>().unwrap().state)
 }
 
 #[async_trait]
@@ -242,7 +251,9 @@ impl Guest for FakeGuest {
         Ok(Wait::Done(IpAddr::from([10, 0, 0, 1])))
     }
     async fn console_text(&self) -> Result<String> {
-        Ok(format!("{} login: ", self.name))
+        let consoles = self.host.state.consoles.lock().unwrap();
+        let more = consoles.get(&self.name).map_or("", String::as_str);
+        Ok(format!("{} login: {more}", self.name))
     }
 }
 
@@ -266,6 +277,9 @@ impl Shell for FakeShell {
         }
         let (code, stdout) = match line.as_str() {
             "false" => (1, String::new()),
+            "dmesg" if self.0 != "guest" => {
+                (0, format!("fine\n{}", self.1.kernel_log.lock().unwrap()))
+            }
             line if line.contains("/proc/cpuinfo") => {
                 (0, format!("vcpus 1\nmemory 190000\nmac {MAC}\n"))
             }

@@ -5,7 +5,7 @@ mod host;
 #[macro_use]
 mod script;
 
-pub(crate) use host::FakeLab;
+pub(crate) use host::{FakeLab, State, state_of};
 pub(crate) use script::{
     Outline, Script, args, blocker, describe, host_step, parallel, run_plan, sequence, serial,
     test, without_place,

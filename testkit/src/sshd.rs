@@ -4,26 +4,29 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Program, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
-
 use xenrt_core::remote::{HostKeyPolicy, SshShell, SshTarget};
+
+use crate::process::{processes, signal, until};
 
 const SSHD: &str = "/usr/sbin/sshd";
 
-pub(crate) struct Sshd {
+/// An OpenSSH server on the loopback interface that accepts one key of its own.
+#[derive(Debug)]
+pub struct Sshd {
     folder: tempfile::TempDir,
-    pub(crate) port: u16,
+    /// The port that it listens on.
+    pub port: u16,
     server: Option<Child>,
 }
 
 impl Sshd {
-    pub(crate) fn start() -> Self {
+    /// A server with the usual configuration, listening.
+    pub fn start() -> Self {
         Self::start_with("")
     }
 
     /// A server with these lines in its configuration, before the usual ones.
-    pub(crate) fn start_with(lines: &str) -> Self {
+    pub fn start_with(lines: &str) -> Self {
         assert!(
             Path::new(SSHD).exists(),
             "these tests need OpenSSH's server; install it (Debian: apt-get install openssh-server)"
@@ -60,7 +63,8 @@ impl Sshd {
         std::fs::write(self.path("known_hosts"), line).unwrap();
     }
 
-    pub(crate) fn begin(&mut self) {
+    /// Starts the server again after [`end`](Self::end), on the same port.
+    pub fn begin(&mut self) {
         // Root's sshd wants an empty folder for its unprivileged half; packages make it at boot.
         let _ = std::fs::create_dir("/run/sshd");
         let log = std::fs::File::create(self.path("log")).unwrap();
@@ -77,7 +81,7 @@ impl Sshd {
     }
 
     /// Ends the server; connections that exist live on.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.kill().unwrap();
             server.wait().unwrap();
@@ -92,35 +96,39 @@ impl Sshd {
     }
 
     /// How many connections there are.
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.serving().len()
     }
 
     /// Ends the processes that serve the connections that exist.
-    pub(crate) fn cut_connections(&self) {
+    pub fn cut_connections(&self) {
         for pid in self.serving() {
             signal(pid, "KILL");
         }
     }
 
-    pub(crate) fn make_new_host_key(&mut self) {
+    /// Gives the server another host key, which nobody knows.
+    pub fn make_new_host_key(&mut self) {
         self.end();
         make_key(&self.path("host_key"));
         self.begin();
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    /// A file in the server's folder: `user_key`, `known_hosts`.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub(crate) fn target(&self) -> SshTarget {
+    /// How to get in.
+    pub fn target(&self) -> SshTarget {
         SshTarget::new(user(), "127.0.0.1")
             .port(self.port)
             .key(self.path("user_key"))
             .host_key(HostKeyPolicy::Strict(self.path("known_hosts")))
     }
 
-    pub(crate) fn shell(&self) -> SshShell {
+    /// A shell that gets in.
+    pub fn shell(&self) -> SshShell {
         SshShell::new(self.target())
     }
 }
@@ -131,11 +139,13 @@ impl Drop for Sshd {
     }
 }
 
-pub(crate) fn user() -> String {
+/// The user that the tests, and so the server, run as.
+pub fn user() -> String {
     nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name
 }
 
-pub(crate) fn make_key(path: &Path) {
+/// Makes a key pair in `path` and `path.pub`, replacing what is there.
+pub fn make_key(path: &Path) {
     let _ = std::fs::remove_file(path);
     let made = Program::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-f"])
@@ -144,52 +154,4 @@ pub(crate) fn make_key(path: &Path) {
         .unwrap();
     assert!(made.success());
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
-}
-
-/// A number of seconds to sleep that no other test uses, so that its process can be found.
-pub(crate) fn unique_sleep() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("sleep 7{:07}.{number:03}", std::process::id())
-}
-
-/// Whether a process runs whose whole command line is `line`.
-pub(crate) fn runs(line: &str) -> bool {
-    let found = Program::new("pgrep").args(["-xf", &line.replace('.', "\\.")]).output().unwrap();
-    !found.stdout.is_empty()
-}
-
-fn signal(pid: u32, signal: &str) {
-    let _ = Program::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status();
-}
-
-/// Waits for something that no call of the shell waits for.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// As [`until`], while the tasks of the test go on.
-pub(crate) async fn until_async(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// All processes of this machine with their parents.
-fn processes() -> Vec<(u32, u32)> {
-    let listed = Program::new("ps").args(["-eo", "pid=,ppid="]).output().unwrap();
-    String::from_utf8(listed.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| {
-            let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap());
-            (numbers.next().unwrap(), numbers.next().unwrap())
-        })
-        .collect()
 }

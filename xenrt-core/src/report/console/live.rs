@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::record::Tests;
+use super::board::OnBoard;
 use crate::sequencer::TestIndex;
 
 /// Bars at the bottom of a terminal: a line for each step of the preparation and each test that is
@@ -30,15 +30,9 @@ impl Live {
     }
 
     /// Writes `text` above the bars and moves them.
-    pub(super) fn show(
-        &mut self,
-        text: &str,
-        tests: &Tests,
-        preparing: &BTreeMap<String, String>,
-        ended: usize,
-    ) -> io::Result<()> {
-        self.steps.retain(|step, bar| keep(bar, preparing.contains_key(step)));
-        self.running.retain(|test, bar| keep(bar, tests.running.contains_key(test)));
+    pub(super) fn show(&mut self, text: &str, board: &OnBoard) -> io::Result<()> {
+        self.steps.retain(|step, bar| keep(bar, board.preparing.contains_key(step)));
+        self.running.retain(|test, bar| keep(bar, board.running.contains_key(test)));
         if !text.is_empty() {
             self.bars.suspend(|| {
                 let mut stdout = io::stdout().lock();
@@ -46,25 +40,30 @@ impl Live {
                 stdout.flush()
             })?;
         }
-        for (step, message) in preparing.iter().take(MOST_LINES) {
+        for (step, (message, _)) in board.preparing.iter().take(MOST_LINES) {
             let bar = self.steps.entry(step.clone()).or_insert_with(|| line(&self.bars));
             bar.set_message(format!("{step} {message}"));
         }
-        let started = tests.running.iter().filter(|(_, record)| record.started.is_some());
+        let started = board.running.iter().filter(|(_, record)| record.started.is_some());
         for (test, record) in started.take(MOST_LINES) {
             let bar = self.running.entry(*test).or_insert_with(|| line(&self.bars));
-            let phase = record.phase.map(|phase| phase.to_string()).unwrap_or_default();
-            let step = record.steps.back().map(|step| format!(": {step}")).unwrap_or_default();
-            bar.set_message(format!("{} {phase}{step}", tests.label(*test)));
+            let phase = record.phase.map(|(phase, _)| phase.to_string()).unwrap_or_default();
+            let step = record.steps.back().map(|(step, _)| format!(": {step}")).unwrap_or_default();
+            bar.set_message(format!("{} {phase}{step}", board.label(*test)));
         }
-        let more = tests.running.len().saturating_sub(MOST_LINES);
-        self.total.set_length(tests.planned.len() as u64);
-        self.total.set_position(ended as u64);
+        let more = board.running.len().saturating_sub(MOST_LINES);
+        self.total.set_length(board.planned.len() as u64);
+        self.total.set_position(board.ended as u64);
         self.total.set_message(match more {
             0 => String::new(),
             more => format!(", {more} more are running"),
         });
         Ok(())
+    }
+
+    /// The bars, for others who write on the terminal.
+    pub(super) fn bars(&self) -> MultiProgress {
+        self.bars.clone()
     }
 
     /// Removes the bars.

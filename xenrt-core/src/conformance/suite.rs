@@ -1,0 +1,281 @@
+//! Running the checks.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::stream::{self, StreamExt as _};
+use tokio::time::{Instant, timeout};
+
+use super::check::{Check, Cost, checks};
+use super::context::CheckContext;
+use super::fixture::Fixture;
+use super::problem::Problem;
+use super::profile::{CheckResult, Profile, Verdict};
+use crate::model::{Ability, Host, HostInventory, Scope, Undo};
+use crate::seconds::micros;
+
+/// The checks that are to be run on a host. Build it, then [`run`](Self::run) it.
+#[derive(Clone)]
+#[must_use = "nothing runs until `run` is awaited"]
+pub struct Suite {
+    host: Arc<dyn Host>,
+    second: Option<Arc<dyn Host>>,
+    image: Option<String>,
+    filters: Vec<String>,
+    dearest: Cost,
+    at_once: usize,
+    names: String,
+    told: Option<Arc<dyn Fn(&CheckResult) + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Suite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Suite").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl Suite {
+    /// All checks on this host, one after the other, with guests of the first image of its
+    /// catalogue.
+    pub fn new(host: Arc<dyn Host>) -> Self {
+        Self {
+            host,
+            second: None,
+            image: None,
+            filters: Vec::new(),
+            dearest: Cost::Slow,
+            at_once: 1,
+            names: "xrtc".to_owned(),
+            told: None,
+        }
+    }
+
+    /// A second host of the same toolstack, for checks that move guests.
+    pub fn second_host(mut self, host: Arc<dyn Host>) -> Self {
+        self.second = Some(host);
+        self
+    }
+
+    /// The image that guests are made from.
+    pub fn image(mut self, image: impl Into<String>) -> Self {
+        self.image = Some(image.into());
+        self
+    }
+
+    /// Only checks with this text in their name; more filters let more checks in.
+    pub fn filter(mut self, text: impl Into<String>) -> Self {
+        self.filters.push(text.into());
+        self
+    }
+
+    /// Only checks that cost no more than this.
+    pub fn cost_at_most(mut self, cost: Cost) -> Self {
+        self.dearest = cost;
+        self
+    }
+
+    /// So many checks at once; one unless set. With more, what a check leaves on the host can only
+    /// be told when all have ended.
+    pub fn at_once(mut self, checks: usize) -> Self {
+        self.at_once = checks.max(1);
+        self
+    }
+
+    /// What the names of all guests, files and networks begin with; `xrtc` unless set.
+    pub fn names(mut self, prefix: impl Into<String>) -> Self {
+        self.names = prefix.into();
+        self
+    }
+
+    /// Calls `told` with each result as it comes.
+    pub fn on_result(mut self, told: impl Fn(&CheckResult) + Send + Sync + 'static) -> Self {
+        self.told = Some(Arc::new(told));
+        self
+    }
+
+    /// The checks that will be run.
+    pub fn chosen(&self) -> Vec<&'static Check> {
+        let wanted = |check: &&Check| {
+            check.cost <= self.dearest
+                && (self.filters.is_empty()
+                    || self.filters.iter().any(|text| check.name.contains(text)))
+        };
+        checks().filter(wanted).collect()
+    }
+
+    /// Runs the checks. Never fails as a whole: what went wrong is in the profile.
+    pub async fn run(self) -> Profile {
+        let chosen = self.chosen();
+        let before = self.host.inventory().await;
+        // One worker a share of the checks, so that neighbours share a guest.
+        let share = chosen.len().div_ceil(self.at_once).max(1);
+        let workers = chosen.chunks(share).enumerate().map(|(number, checks)| {
+            let suite = &self;
+            async move { suite.work(number, checks).await }
+        });
+        let results: Vec<Vec<CheckResult>> =
+            stream::iter(workers).buffered(self.at_once).collect().await;
+        let left = match (&before, self.host.inventory().await) {
+            (Ok(before), Ok(after)) => after.added_since(before),
+            (Err(error), _) => vec![format!("not known, the host could not be searched: {error}")],
+            (_, Err(error)) => vec![format!("not known, the host could not be searched: {error}")],
+        };
+        let abilities = self.host.abilities();
+        let absent = Ability::ALL.into_iter().filter(|ability| !abilities.has(*ability));
+        Profile {
+            toolstack: self.host.toolstack().to_owned(),
+            host: self.host.name().to_owned(),
+            info: self.host.info().await.ok(),
+            abilities: abilities.iter().collect(),
+            absent: absent.map(|a| (a, abilities.reason(a).map(str::to_owned))).collect(),
+            checks: results.into_iter().flatten().collect(),
+            left,
+        }
+    }
+
+    async fn work(&self, number: usize, checks: &[&'static Check]) -> Vec<CheckResult> {
+        let mut fixture = Fixture::default();
+        let mut results = Vec::new();
+        for (at, check) in checks.iter().enumerate() {
+            let names = format!("{}{number}-{at}", self.names);
+            let started = Instant::now();
+            let (verdict, kept) = self.one(check, names, fixture).await;
+            fixture = kept;
+            let result = CheckResult {
+                name: check.name.to_owned(),
+                proves: check.proves.to_owned(),
+                cost: check.cost,
+                verdict,
+                seconds: micros(started.elapsed()),
+            };
+            if let Some(told) = &self.told {
+                told(&result);
+            }
+            results.push(result);
+        }
+        if let Err(error) = fixture.discard().await
+            && let Some(last) = results.last_mut()
+            && last.verdict == Verdict::Passed
+        {
+            last.verdict = Verdict::Failed(error);
+        }
+        results
+    }
+
+    /// Why the host cannot be held against a check.
+    fn absent(&self, check: &Check) -> Option<String> {
+        if check.hosts > 1 && self.second.is_none() {
+            return Some("no second host was given".to_owned());
+        }
+        let hosts = std::iter::once(&self.host).chain(self.second.iter().take(check.hosts - 1));
+        hosts.flat_map(|host| check.needs.iter().map(move |need| (host, need))).find_map(
+            |(host, need)| {
+                let lacks = !host.abilities().has(*need);
+                let reason = host.abilities().reason(*need).unwrap_or("no reason was given");
+                lacks.then(|| format!("{need}: {reason}"))
+            },
+        )
+    }
+
+    async fn one(&self, check: &Check, names: String, fixture: Fixture) -> (Verdict, Fixture) {
+        if let Some(reason) = self.absent(check) {
+            return (Verdict::AbilityAbsent(reason), fixture);
+        }
+        let image = match &self.image {
+            Some(image) => image.clone(),
+            None => match self.host.entry().images.first() {
+                Some(image) => image.name.clone(),
+                None => {
+                    let problem =
+                        "the host has no guest image; add one to its entry in the lab file";
+                    return (Verdict::Errored(problem.to_owned()), fixture);
+                }
+            },
+        };
+        let stood = self.stock().await;
+        let scope = Scope::default();
+        let cx = CheckContext {
+            host: self.host.in_scope(scope.clone()),
+            second: self.second.as_ref().map(|host| host.in_scope(scope.clone())),
+            image,
+            names,
+            scope: scope.clone(),
+            fixture: tokio::sync::Mutex::new(fixture),
+        };
+        let limit = check.cost.limit();
+        let run = AssertUnwindSafe((check.run)(&cx)).catch_unwind();
+        let mut verdict = match timeout(limit, run).await {
+            Ok(Ok(Ok(()))) => Verdict::Passed,
+            Ok(Ok(Err(problem))) => problem.into(),
+            Ok(Err(_)) => Verdict::Errored("the check panicked".to_owned()),
+            Err(_) => Verdict::Failed(format!("it did not end within {limit:?}")),
+        };
+        let mut wrong = undo_all(&scope).await;
+        scope.forget_guests();
+        let mut fixture = cx.fixture.into_inner();
+        let alone = self.at_once == 1;
+        match (stood, self.stock().await) {
+            (Ok(before), Ok(after)) => {
+                let passed = verdict == Verdict::Passed && wrong.is_empty();
+                if alone {
+                    let added = after.added_since(&before).into_iter();
+                    let guest = |object: &str| object.strip_prefix("guest ").map(str::to_owned);
+                    let left = added.filter(|object| {
+                        !fixture.owns(object)
+                            && !guest(object).is_some_and(|name| fixture.is_named(&name))
+                    });
+                    wrong.extend(left.map(|object| format!("it left {object}")));
+                }
+                wrong.extend(fixture.settle(passed, &after).await.err());
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                wrong.push(format!("the host could not be searched: {error}"));
+                wrong.extend(fixture.settle(false, &HostInventory::default()).await.err());
+            }
+        }
+        if !wrong.is_empty() && !matches!(verdict, Verdict::Failed(_) | Verdict::Errored(_)) {
+            verdict = Verdict::Failed(wrong.join("; "));
+        }
+        (verdict, fixture)
+    }
+
+    /// What stands on the hosts, guests that have no domain included.
+    async fn stock(&self) -> crate::Result<HostInventory> {
+        let mut objects = Vec::new();
+        for (number, host) in std::iter::once(&self.host).chain(&self.second).enumerate() {
+            let place = if number == 0 { String::new() } else { format!(" on {}", host.name()) };
+            let inventory = host.inventory().await?;
+            objects.extend(inventory.objects.into_iter().map(|object| format!("{object}{place}")));
+            let guests = host.guests().await?;
+            objects.extend(guests.iter().map(|guest| format!("guest {}{place}", guest.name())));
+        }
+        Ok(HostInventory { objects })
+    }
+}
+
+impl From<Problem> for Verdict {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Failed(message) => Self::Failed(message),
+            Problem::Absent { ability, reason } => {
+                Self::AbilityAbsent(format!("{ability}: {reason}"))
+            }
+            Problem::Errored(message) => Self::Errored(message),
+        }
+    }
+}
+
+/// Undoes all that a check made, and says what could not be undone.
+async fn undo_all(scope: &Scope) -> Vec<String> {
+    let mut wrong = Vec::new();
+    while let Some(undo) = scope.take_last() {
+        let what = undo.description().to_owned();
+        match timeout(Undo::DEADLINE, undo.run()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => wrong.push(format!("could not {what}: {error}")),
+            Err(_) => wrong.push(format!("could not {what} within {:?}", Undo::DEADLINE)),
+        }
+    }
+    wrong
+}

@@ -1,0 +1,59 @@
+//! The name of a guest, and its end.
+
+use super::steps;
+use crate::model::{Ability, Guest, GuestAction, PowerState, ShutdownMode};
+use crate::remote::{Wait, wait_until};
+use crate::{Result, ToolstackErrorKind};
+
+pub(in crate::model) async fn delete<G: Guest + ?Sized>(guest: &G) -> Result<()> {
+    steps::require_allowed(guest, &GuestAction::Delete).await?;
+    guest.request(&GuestAction::Delete).await?;
+    let waiting_for = format!("guest {} to be gone", guest.name());
+    wait_until(waiting_for, || async {
+        match guest.view().await {
+            Err(error) if error.toolstack_kind() == Some(ToolstackErrorKind::NoSuchObject) => {
+                Ok(Wait::Done(()))
+            }
+            Ok(view) => Ok(Wait::NotYet(view.power.to_string())),
+            Err(error) => Err(error),
+        }
+    })
+    .within(guest.deadlines().state)
+    .await
+}
+
+pub(in crate::model) async fn ensure_deleted<G: Guest + ?Sized>(guest: &G) -> Result<()> {
+    let state = match guest.power_state().await {
+        Ok(state) => state,
+        Err(error) if error.toolstack_kind() == Some(ToolstackErrorKind::NoSuchObject) => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    if GuestAction::PowerOff.allowed_from().contains(&state) {
+        guest.shutdown(ShutdownMode::Hard).await?;
+    } else if state == PowerState::Dying {
+        guest.wait_for_state(PowerState::Halted, guest.deadlines().state).await?;
+    }
+    guest.delete().await
+}
+
+pub(in crate::model) async fn rename<G: Guest + ?Sized>(guest: &G, name: &str) -> Result<()> {
+    crate::model::spec::validate_guest_name(name)?;
+    let action = GuestAction::Rename(name.to_owned());
+    let state = steps::require_allowed(guest, &action).await?;
+    if state.has_domain() {
+        guest.host().require(Ability::RenameRunning)?;
+    }
+    guest.request(&action).await?;
+    wait_until(format!("guest {} to be known by that name", guest.name()), || async {
+        if !state.has_domain() {
+            return guest.view().await.map(|_| Wait::Done(()));
+        }
+        let domain = guest.domain().await?;
+        let seen = domain.map_or_else(|| "no domain".to_owned(), |domain| domain.name);
+        Ok(Wait::on(seen == name, format!("the hypervisor knows it as {seen:?}")))
+    })
+    .within(guest.deadlines().device)
+    .await
+}
