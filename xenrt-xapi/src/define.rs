@@ -178,6 +178,9 @@ async fn plan<'a>(host: &'a HostShared, xe: &Xe, spec: &'a GuestSpec) -> Result<
     let image = spec.image.as_deref().map(|name| host.entry.image_for(name)).transpose()?;
     let template = image.and_then(|image| image.disk.as_deref()).unwrap_or(BARE_TEMPLATE);
     let template = template_for(host, xe, template).await?;
+    if image.is_none() && spec.boot.is_none() && spec.disks.is_empty() {
+        return Err(Error::invalid(object, "it has no image, no kernel and no disk to boot from"));
+    }
     let abilities = &host.abilities;
     let able = |kind: GuestKind| {
         abilities.has(match kind {

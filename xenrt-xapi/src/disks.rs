@@ -2,8 +2,9 @@
 
 use uuid::Uuid;
 use xenrt_core::model::{DiskSource, DiskSpec};
-use xenrt_core::{Error, Result};
+use xenrt_core::{Error, Result, ToolstackErrorKind};
 
+use crate::error;
 use crate::xe::{Xe, XeCommand};
 
 /// The device of a number, as a guest names it: `xvda` is 0.
@@ -42,7 +43,7 @@ pub(crate) fn device_number(device: &str) -> Result<u32> {
 /// the VDI with that UUID; an [existing](DiskSource::Existing) one is the VDI with that UUID.
 ///
 /// # Errors
-/// [`Error::Invalid`] where a source is no UUID; what xapi refuses.
+/// A refusal of kind `MissingFile` where a source is no UUID; what xapi refuses.
 pub(crate) async fn make(
     xe: &Xe,
     spec: &DiskSpec,
@@ -51,10 +52,9 @@ pub(crate) async fn make(
 ) -> Result<(Uuid, bool)> {
     let vdi = |text: &str| {
         text.parse::<Uuid>().map_err(|_| {
-            Error::invalid(
-                format!("disk {text:?}"),
-                "on xapi a disk is named by the UUID of its VDI",
-            )
+            let message =
+                format!("there is no disk {text:?}; on xapi one is named by the UUID of its VDI");
+            error::refusal(ToolstackErrorKind::MissingFile, "make a disk for", object, message)
         })
     };
     // A name that nobody else has: if the connection breaks, it tells whether the disk was made.

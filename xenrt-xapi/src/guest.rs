@@ -16,7 +16,7 @@ use xenrt_core::{Error, Result, ToolstackErrorKind};
 use crate::error;
 use crate::host::{HostShared, XapiHost};
 use crate::observe::{self, Vbd, Vm};
-use crate::{migration, requests};
+use crate::{migration, networks, requests};
 
 /// A guest that xapi runs; see [`Guest`].
 ///
@@ -138,7 +138,8 @@ impl XapiGuest {
         let Some(vm) = observe::read_vms(vm)?.into_iter().next() else {
             return Err(self.shared.missing("look at"));
         };
-        let vifs = observe::read_vifs(vifs)?;
+        let host = self.shared.host();
+        let vifs = observe::read_vifs(vifs, &|uuid| networks::name_of(&host, uuid))?;
         self.shared.renamed(&vm.name);
         let mut vbds = self.shared.state().vbds.clone();
         let known = vm.vbds.iter().all(|uuid| vbds.iter().any(|vbd| vbd.uuid == *uuid));

@@ -241,7 +241,9 @@ impl XapiHost {
         let mut guests = Vec::new();
         for (vm, answers) in vms.into_iter().zip(answers.chunks(2)) {
             let [vbds, vifs] = answers else { continue };
-            let (vbds, vifs) = (observe::read_vbds(vbds)?, observe::read_vifs(vifs)?);
+            let vbds = observe::read_vbds(vbds)?;
+            let name_of = |uuid| networks::name_of(&self.shared, uuid);
+            let vifs = observe::read_vifs(vifs, &name_of)?;
             guests.push(self.known(vm, vbds, &vifs));
         }
         Ok(guests)

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use uuid::Uuid;
 use xenrt_core::model::{Network, NetworkKind, NetworkSpec};
+use xenrt_core::nearest::hint;
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::error;
@@ -21,6 +22,15 @@ pub(crate) struct Known {
     pub(crate) name: String,
     bridge: String,
     pub(crate) own: bool,
+}
+
+impl Known {
+    /// Its name; where the lab speaks of it by its bridge or UUID, what the lab calls it.
+    fn called(&self, host: &HostShared) -> String {
+        let own = host.entry.guest_network.as_ref().map(|network| network.network.as_str());
+        let by_lab = own.filter(|own| *own == self.bridge || *own == self.uuid.to_string());
+        by_lab.unwrap_or(&self.name).to_owned()
+    }
 }
 
 /// Asks for all networks.
@@ -54,12 +64,19 @@ fn choose<'a>(networks: &'a [Known], name: &str) -> Result<&'a Known> {
             let problem = "several networks have that name; say the bridge or the UUID";
             Err(Error::invalid(format!("network {name:?}"), problem))
         }
-        (None, None, _) => Err(Error::NotFound {
-            kind: "network",
-            name: name.to_owned(),
-            known: networks.iter().flat_map(|own| [own.bridge.clone(), own.name.clone()]).collect(),
-        }),
+        (None, None, _) => {
+            let known = networks.iter().flat_map(|own| [own.bridge.as_str(), own.name.as_str()]);
+            let message = format!("there is no network {name:?}{}", hint(name, known));
+            let kind = ToolstackErrorKind::NoSuchObject;
+            Err(error::refusal(kind, "find", &format!("network {name:?}"), message))
+        }
     }
+}
+
+/// What a network is called, from what is known of it; its UUID where nothing is.
+pub(crate) fn name_of(host: &HostShared, network: Uuid) -> String {
+    let known = host.known_networks().into_iter().find(|own| own.uuid == network);
+    known.map_or_else(|| network.to_string(), |known| known.called(host))
 }
 
 /// The UUID of a network, from what is known; xapi is asked only where that does not tell.
@@ -106,7 +123,7 @@ pub(crate) async fn list(host: &HostShared, xe: &Xe) -> Result<Vec<Network>> {
     let networks = known.iter().map(|own| {
         let on = || interfaces.iter().filter(|(network, ..)| *network == own.uuid);
         Network {
-            name: own.name.clone(),
+            name: own.called(host),
             kind: on()
                 .next()
                 .map_or(NetworkKind::Isolated, |(_, name, _)| NetworkKind::Uplink(name.clone())),
@@ -125,6 +142,15 @@ pub(crate) async fn define(host: &HostShared, xe: &Xe, spec: &NetworkSpec) -> Re
         return Err(Error::invalid(object, "its name must not be empty"));
     }
     if let NetworkKind::Uplink(device) = &spec.kind {
+        let pifs = XeCommand::new("pif-list")
+            .param("host-uuid", host.uuid.to_string())
+            .param("device", device.as_str());
+        let pifs = xe.uuids(pifs).await.map_err(|error| error.during("make", &object))?;
+        if pifs.is_empty() {
+            let (kind, message) =
+                (ToolstackErrorKind::NoSuchObject, format!("there is no interface {device:?}"));
+            return Err(error::refusal(kind, "make", &object, message));
+        }
         let problem = format!(
             "xapi has one network for each interface and makes it itself; use the network of {device}"
         );
@@ -154,7 +180,9 @@ pub(crate) async fn remove(host: &HostShared, xe: &Xe, name: &str) -> Result<()>
     let networks = refresh(host, xe).await?;
     let known = match choose(&networks, name) {
         Ok(known) => known,
-        Err(Error::NotFound { .. }) => return Ok(()),
+        Err(error) if error.toolstack_kind() == Some(ToolstackErrorKind::NoSuchObject) => {
+            return Ok(());
+        }
         Err(error) => return Err(error),
     };
     let object = format!("network {name:?}");

@@ -107,7 +107,7 @@ pub(crate) fn vbds(vm: Uuid) -> XeCommand {
 
 /// Asks for the VIFs of a VM.
 pub(crate) fn vifs(vm: Uuid) -> XeCommand {
-    let fields = ["uuid", "device", "MAC", "network-name-label"];
+    let fields = ["uuid", "device", "MAC", "network-uuid"];
     XeCommand::new("vif-list").param("vm-uuid", vm.to_string()).fields(&fields)
 }
 
@@ -168,12 +168,12 @@ pub(crate) fn read_vbds(text: &str) -> Result<Vec<Vbd>> {
     Ok(vbds)
 }
 
-/// The VIFs in an answer, with their UUIDs.
-pub(crate) fn read_vifs(text: &str) -> Result<Vec<(Uuid, Vif)>> {
+/// The VIFs in an answer, with their UUIDs, and their networks as `name_of` calls them.
+pub(crate) fn read_vifs(text: &str, name_of: &dyn Fn(Uuid) -> String) -> Result<Vec<(Uuid, Vif)>> {
     let vif = |record: Result<Record<'_>>| {
         let record = record?;
         let mac: MacAddress = record.parse("MAC")?;
-        let network = record.get("network-name-label").unwrap_or_default().to_owned();
+        let network = record.parse("network-uuid").map(name_of)?;
         Ok((record.parse("uuid")?, Vif { index: record.parse("device")?, mac, network }))
     };
     let mut vifs: Vec<(Uuid, Vif)> = records(text).map(vif).collect::<Result<_>>()?;
@@ -360,7 +360,7 @@ mod tests {
         fn no_text_makes_them_panic(text: String) {
             let record = format!("uuid ( RO)    : {text}\n");
             let _ = (read_vms(&text).is_ok(), read_vms(&record).is_ok());
-            let _ = (read_vbds(&record).is_ok(), read_vifs(&record).is_ok());
+            let _ = (read_vbds(&record).is_ok(), read_vifs(&record, &|uuid| uuid.to_string()).is_ok());
             let _ = read_domains(&format!("Name UUID\n{text}")).is_ok();
         }
     }

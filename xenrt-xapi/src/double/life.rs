@@ -135,6 +135,7 @@ fn start(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Failu
         )));
     };
     let paused = request.flag("paused")?;
+    boot(world, vm);
     begin(world, vm, &on, if paused { "paused" } else { "running" });
     Ok(Answer::nothing())
 }
@@ -275,8 +276,16 @@ fn reboot(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Fail
     }
     let on = world.find("vm", vm)?.text("resident-on");
     end(world, vm, "halted");
+    boot(world, vm);
     begin(world, vm, &on, "running");
     Ok(Answer::nothing())
+}
+
+/// Notes that what was in its memory is gone.
+fn boot(world: &mut World, vm: &str) {
+    if let Some(vm) = world.object_mut("vm", vm) {
+        vm.hidden.insert("boot".to_owned(), Object::new("vm").uuid());
+    }
 }
 
 fn suspend(world: &mut World, vm: &str, _: &Request) -> Result<Answer, Failure> {

@@ -91,6 +91,11 @@ impl Object {
         self.text("uuid")
     }
 
+    /// Something that xapi does not show: `boot` of a VM differs after each boot.
+    pub fn hidden(&self, key: &str) -> Option<&str> {
+        self.hidden.get(key).map(String::as_str)
+    }
+
     /// A field's content.
     pub(super) fn content(&self, field: &str) -> Content {
         self.fields.get(field).cloned().unwrap_or_else(|| schema::default(&self.class, field))

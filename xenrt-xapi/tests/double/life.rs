@@ -225,7 +225,7 @@ async fn what_is_left_is_found_and_what_was_there_is_adopted() {
     host.define_network(&NetworkSpec::isolated("left net")).await.unwrap();
     let added = host.inventory().await.unwrap().added_since(&before);
     let classes: Vec<&str> = added.iter().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(classes, ["disk", "guest", "network"], "{added:?}");
+    assert_eq!(classes, ["file", "guest", "network"], "{added:?}");
     // Another connection knows nothing, and finds it.
     let other = simulated.connect().await;
     let found = other.guest("left").await.unwrap();

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
 
+mod conformance;
+mod dry;
 mod faults;
 mod life;
 mod more;

@@ -3,6 +3,7 @@
 mod noop;
 mod shell;
 mod table;
+mod xe;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +27,7 @@ pub(crate) struct Arguments {
     rounds: u16,
 }
 
-const NAMES: [&str; 3] = ["noop", "shell-seq", "shell-par8"];
+const NAMES: [&str; 4] = ["noop", "shell-seq", "shell-par8", "xe-calls"];
 
 /// Measures, in a release build.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -43,6 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
             "noop" => noop::run(arguments.rounds.into())?,
             "shell-seq" => shell::run(name, 1, arguments.rounds.into())?,
             "shell-par8" => shell::run(name, 8, arguments.rounds.into())?,
+            "xe-calls" => xe::run(arguments.rounds.into())?,
             _ => return Err(format!("the benchmark {name} is listed and not there").into()),
         });
     }

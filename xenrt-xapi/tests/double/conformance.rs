@@ -1,0 +1,32 @@
+//! The suite that every toolstack must pass, through real ssh to the double.
+
+use xenrt_core::conformance::Suite;
+use xenrt_xapi::double::World;
+
+use crate::dry;
+use crate::world::{Simulated, Xl};
+
+/// What the suite takes for granted and xapi does otherwise, with the reason.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("define.disks", "a disk is a VDI, and its path no file of dom0"),
+    ("define.copy_is_private", "a disk is copied from a VDI, not from a file of dom0"),
+    ("define.existing_disk_stays", "an existing disk is a VDI, not a file of dom0"),
+    ("network.names", "a network has a name beside its bridge, which may be any text"),
+];
+
+#[tokio::test]
+async fn xapi_conforms() {
+    let mut world = World::small();
+    world.add_host("other", "192.0.2.11");
+    // One machine stands for both hosts, so that its xl would tell both the same.
+    let simulated = Simulated::start_with(&world, Xl::Missing);
+    let host = dry::connect(&simulated, "xapi-sim").await;
+    let other = dry::connect(&simulated, "other").await;
+    let profile = Suite::new(host).second_host(other).run().await;
+    let red: Vec<&str> = profile.red().map(|check| check.name.as_str()).collect();
+    let expected: Vec<&str> = OTHERWISE.iter().map(|(name, _)| *name).collect();
+    assert_eq!(red, expected, "{profile}");
+    assert_eq!(profile.left, Vec::<String>::new());
+    let passed = profile.summary();
+    assert!(profile.checks.len() > 150, "{passed}");
+}
