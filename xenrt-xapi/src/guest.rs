@@ -175,10 +175,21 @@ impl XapiGuest {
         if !host.shared.has_xl {
             return Ok(vm.domain());
         }
+        self.own_domain(&host).await
+    }
+
+    /// Its domain as the hypervisor has it.
+    async fn own_domain(&self, host: &XapiHost) -> Result<Option<DomainView>> {
         let own = host.domains().await?.into_iter();
         let own = own.filter(|domain| domain.uuid == Some(self.shared.uuid));
         // A living domain before one that is being removed.
-        Ok(own.min_by_key(|domain| domain.power == PowerState::Dying))
+        let own = own.min_by_key(|domain| domain.power == PowerState::Dying);
+        // xl pads names, so that spaces at their end cannot be told from the padding.
+        let name = self.shared.state().name.clone();
+        Ok(own.map(|domain| match domain.name == name.trim_end() {
+            true => DomainView { name, ..domain },
+            false => domain,
+        }))
     }
 }
 
@@ -236,9 +247,7 @@ impl Guest for XapiGuest {
     async fn domain(&self) -> Result<Option<DomainView>> {
         let host = self.xapi_host();
         if host.shared.has_xl {
-            let own = host.domains().await?.into_iter();
-            let own = own.filter(|domain| domain.uuid == Some(self.shared.uuid));
-            return Ok(own.min_by_key(|domain| domain.power == PowerState::Dying));
+            return self.own_domain(&host).await;
         }
         let text = host.xe().run(&observe::vm(self.shared.uuid)).await;
         let vms = observe::read_vms(&text.map_err(self.during("look at"))?)?;

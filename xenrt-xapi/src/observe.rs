@@ -287,16 +287,25 @@ fn domain(line: &str) -> Result<DomainView> {
         let expected = "name, ID, memory, vCPUs, state, time, UUID, reason code, security label";
         not_understood("xl list -v", expected, line)
     };
-    let mut words = line.rsplit(char::is_whitespace).filter(|word| !word.is_empty());
-    let (_label, _reason) = (words.next().ok_or_else(wrong)?, words.next().ok_or_else(wrong)?);
-    let uuid: Uuid = words.next().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
-    let cpu_seconds = words.next().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
-    let flags = words.next().filter(|flags| flags.len() == 6).ok_or_else(wrong)?;
-    let vcpus = words.next().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
-    let memory = words.next().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
-    let domid = words.next().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
-    let mut name: Vec<&str> = words.collect();
-    name.reverse();
+    let mut rest = line;
+    let mut last_word = || -> Option<&str> {
+        rest = rest.trim_end();
+        let start = rest
+            .rfind(char::is_whitespace)
+            .map_or(0, |at| at + rest[at..].chars().next().map_or(1, char::len_utf8));
+        let word = &rest[start..];
+        rest = &rest[..start];
+        (!word.is_empty()).then_some(word)
+    };
+    let _label = last_word().ok_or_else(wrong)?;
+    let _reason = last_word().ok_or_else(wrong)?;
+    let uuid: Uuid = last_word().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
+    let cpu_seconds = last_word().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
+    let flags = last_word().filter(|flags| flags.len() == 6).ok_or_else(wrong)?;
+    let vcpus = last_word().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
+    let memory = last_word().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
+    let domid = last_word().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
+    let name = rest.trim_end().to_owned();
     let power = match flags {
         flags if flags.contains('d') => PowerState::Dying,
         flags if flags.contains('c') => PowerState::Crashed,
@@ -306,7 +315,7 @@ fn domain(line: &str) -> Result<DomainView> {
     };
     Ok(DomainView {
         domid,
-        name: name.join(" "),
+        name,
         uuid: (!uuid.is_nil()).then_some(uuid),
         power,
         vcpus,
@@ -347,10 +356,10 @@ mod tests {
     #[test]
     fn the_hypervisors_list_is_read_from_the_end() {
         let text = "Name  ID   Mem VCPUs\tState\tTime(s) UUID Reason-Code Security Label\n\
-                    a b (c)   7  256     2     --p---      1.5 3ae0c1a1-5cc8-4beb-b648-2eab78dffecc \
+                    a  b (c)  7  256     2     --p---      1.5 3ae0c1a1-5cc8-4beb-b648-2eab78dffecc \
                     -  -\n";
         let domains = read_domains(text).unwrap();
-        assert_eq!((domains[0].name.as_str(), domains[0].domid), ("a b (c)", 7));
+        assert_eq!((domains[0].name.as_str(), domains[0].domid), ("a  b (c)", 7));
         assert_eq!(domains[0].power, PowerState::Paused);
         assert!(read_domains("xl: not found\n").is_err());
     }

@@ -30,5 +30,5 @@ mod xl;
 
 pub use program::main;
 pub use rules::{Effect, Rule};
-pub use store::{Double, STATE_VARIABLE};
+pub use store::{Double, HOST_VARIABLE, STATE_VARIABLE};
 pub use world::{Content, Object, World};

@@ -12,6 +12,9 @@ use super::world::World;
 /// The environment variable that tells the program where its world is.
 pub const STATE_VARIABLE: &str = "XENRT_XE_DOUBLE";
 
+/// The environment variable with the name of the host whose dom0 this is, for pools of several.
+pub const HOST_VARIABLE: &str = "XENRT_XE_DOUBLE_HOST";
+
 /// A world in a file, shared by the program `xe-double` and a test.
 ///
 /// ```

@@ -267,6 +267,25 @@ mod tests {
     }
 
     #[test]
+    fn twenty_thousand_vms_are_read_one_at_a_time() {
+        let made = |number: usize| {
+            let names = ["uuid", "name-label", "power-state"];
+            let values = [number.to_string(), format!("guest {number}"), "running".to_owned()];
+            names.map(str::to_owned).into_iter().zip(values).collect::<Vec<_>>()
+        };
+        let text = printed(&(0..20_000).map(made).collect::<Vec<_>>());
+        let mut count = 0;
+        for record in records(&text) {
+            let record = record.unwrap();
+            assert_eq!(record.parse::<usize>("uuid").unwrap(), count);
+            // It borrows: what is held of a record is its list of fields.
+            assert!(text.as_bytes().as_ptr_range().contains(&record.fields[1].value.as_ptr()));
+            count += 1;
+        }
+        assert_eq!(count, 20_000);
+    }
+
+    #[test]
     fn nulls_and_expensive_fields_are_no_values() {
         let text = "uuid ( RO)             : 1\n    memory-target ( RO): <expensive field>\n      \
                     resident-on ( RO): <not in database>\n\n\n";

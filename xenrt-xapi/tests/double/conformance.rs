@@ -4,7 +4,7 @@ use xenrt_core::conformance::Suite;
 use xenrt_xapi::double::World;
 
 use crate::dry;
-use crate::world::{Simulated, Xl};
+use crate::world::Simulated;
 
 /// What the suite takes for granted and xapi does otherwise, with the reason.
 const OTHERWISE: &[(&str, &str)] = &[
@@ -18,11 +18,17 @@ const OTHERWISE: &[(&str, &str)] = &[
 async fn xapi_conforms() {
     let mut world = World::small();
     world.add_host("other", "192.0.2.11");
-    // One machine stands for both hosts, so that its xl would tell both the same.
-    let simulated = Simulated::start_with(&world, Xl::Missing);
-    let host = dry::connect(&simulated, "xapi-sim").await;
-    let other = dry::connect(&simulated, "other").await;
-    let profile = Suite::new(host).second_host(other).run().await;
+    let first = Simulated::start_host(&world, "xapi-sim");
+    let second = first.start_beside("other");
+    // What is in the memory of a guest goes with it.
+    let memory = dry::Memory::default();
+    let host = dry::connect(&first, "xapi-sim", &memory).await;
+    let other = dry::connect(&second, "other", &memory).await;
+    let profile = Suite::new(host)
+        .second_host(other)
+        .on_result(|result| eprintln!("{} {:?}", result.name, result.verdict))
+        .run()
+        .await;
     let red: Vec<&str> = profile.red().map(|check| check.name.as_str()).collect();
     let expected: Vec<&str> = OTHERWISE.iter().map(|(name, _)| *name).collect();
     assert_eq!(red, expected, "{profile}");

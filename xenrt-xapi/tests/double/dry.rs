@@ -17,7 +17,7 @@ use xenrt_xapi::double::{Double, Object};
 use crate::world::Simulated;
 
 /// Files in the memory of guests: their VM, its boot, and the path.
-type Memory = Arc<Mutex<HashMap<(String, String, String), Vec<u8>>>>;
+pub(crate) type Memory = Arc<Mutex<HashMap<(String, String, String), Vec<u8>>>>;
 
 /// A login into the guest that has an address. What is not about its VM runs in dom0.
 #[derive(Debug)]
@@ -156,8 +156,8 @@ impl Shell for DryShell {
 }
 
 /// The host that the lab calls so, with guests that can be logged into.
-pub(crate) async fn connect(simulated: &Simulated, name: &str) -> Arc<dyn Host> {
-    let (double, memory) = (simulated.double.clone(), Memory::default());
+pub(crate) async fn connect(simulated: &Simulated, name: &str, memory: &Memory) -> Arc<dyn Host> {
+    let (double, memory) = (simulated.double.clone(), Arc::clone(memory));
     let dom0 = simulated.shell();
     let toolstack = XapiToolstack::reaching_by(move |target| match target.host.parse() {
         Ok(address) if target.host != "127.0.0.1" => Arc::new(DryShell {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use xenrt_core::lab::LabFile;
 use xenrt_core::model::{Host, Toolstack as _};
 use xenrt_core::remote::{HostKeyPolicy, Shell, SshShell, SshTarget};
-use xenrt_xapi::double::{Double, STATE_VARIABLE, World};
+use xenrt_xapi::double::{Double, HOST_VARIABLE, STATE_VARIABLE, World};
 use xenrt_xapi::xe::{Login, Xe};
 use xenrt_xapi::{XapiHost, XapiToolstack};
 
@@ -37,11 +37,28 @@ impl Simulated {
     }
 
     pub(crate) fn start_with(world: &World, xl: Xl) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let double = Double::create(folder.path().join("world"), world).unwrap();
+        Self::start_on(folder, double, xl, "")
+    }
+
+    /// The dom0 of another host of the same pool.
+    pub(crate) fn start_beside(&self, host: &str) -> Self {
+        Self::start_on(tempfile::tempdir().unwrap(), self.double.clone(), Xl::There, host)
+    }
+
+    /// The dom0 of the host of this name, where there are several.
+    pub(crate) fn start_host(world: &World, host: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let double = Double::create(folder.path().join("world"), world).unwrap();
+        Self::start_on(folder, double, Xl::There, host)
+    }
+
+    fn start_on(folder: tempfile::TempDir, double: Double, xl: Xl, host: &str) -> Self {
         assert!(
             Path::new(SSHD).exists(),
             "these tests need OpenSSH's server; install it (Debian: apt-get install openssh-server)"
         );
-        let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         for key in ["host_key", "user_key"] {
             make_key(&folder.path().join(key));
@@ -56,18 +73,18 @@ impl Simulated {
         if xl == Xl::There {
             std::os::unix::fs::symlink(program, at("bin/xl")).unwrap();
         }
-        let double = Double::create(at("world"), world).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nMaxStartups 100\n\
-             SetEnv HOME={} PATH={}:/usr/bin:/bin TMPDIR={} {STATE_VARIABLE}={}\n",
+             SetEnv HOME={} PATH={}:/usr/bin:/bin TMPDIR={} {STATE_VARIABLE}={} \
+             {HOST_VARIABLE}={host:?}\n",
             at("host_key"),
             at("authorized_keys"),
             folder.path().display(),
             at("bin"),
             at("tmp"),
-            at("world"),
+            double.path().display(),
         );
         std::fs::write(at("config"), config).unwrap();
         let key = std::fs::read_to_string(at("host_key.pub")).unwrap();

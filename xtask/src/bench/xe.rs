@@ -68,9 +68,44 @@ pub(super) fn run(rounds: usize) -> Result<Vec<Row>, Error> {
             }
         };
         Ok(vec![
+            parsing()?,
             row("xe-calls", "calls a guest", |(calls, _)| *calls),
             row("xe-calls (time)", "ms a guest", |(_, seconds)| seconds * 1000.0),
         ])
+    })
+}
+
+/// Reading a list of 20,000 VMs, one record at a time.
+fn parsing() -> Result<Row, Error> {
+    const VMS: usize = 20_000;
+    let record = |number: usize| {
+        format!(
+            "uuid ( RO)           : {}\n     name-label ( RW): guest {number}\n    power-state ( RO): \
+             running\n       networks (MRO): 0/ip: 192.0.2.1; 0/ipv4/0: 192.0.2.1\n\n\n",
+            Uuid::from_u128(number as u128)
+        )
+    };
+    let text: String = (0..VMS).map(record).collect();
+    let mut rates = Vec::new();
+    for _ in 0..9 {
+        let started = Instant::now();
+        let mut fields = 0;
+        for record in xenrt_xapi::parse::records(&text) {
+            fields += record?.fields.len();
+        }
+        if fields != VMS * 4 {
+            return Err(format!("{fields} fields were read").into());
+        }
+        rates.push(text.len() as f64 / 1e6 / started.elapsed().as_secs_f64());
+    }
+    Ok(Row {
+        name: "xe-parse".to_owned(),
+        unit: "MB/s".to_owned(),
+        ours: median(rates),
+        peer: "none".to_owned(),
+        peer_value: None,
+        ratio: None,
+        note: "a list of 20,000 VMs; the target is 50".to_owned(),
     })
 }
 
