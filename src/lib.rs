@@ -14,6 +14,7 @@
 //! | `xapi` (feature) | hosts and guests over the xe command line: XenServer, XCP-ng |
 //! | `virtual_lab` (feature `lab`) | real Xen hosts inside QEMU |
 //! | `conformance` (feature) | the contract of hosts and guests as a suite for every toolstack |
+//! | `explore` (feature `conformance`) | random programs of verbs, checked after every step |
 //! | `sim` (feature) | simulated hosts in memory, to try tests and the sequencer without any |
 //!
 //! ```
@@ -45,14 +46,14 @@
 //! ```
 
 pub use async_trait::async_trait;
-#[cfg(feature = "conformance")]
-pub use xenrt_core::conformance;
 #[cfg(feature = "sim")]
 pub use xenrt_core::sim;
 pub use xenrt_core::{
     Blame, Error, Result, ToolstackErrorKind, lab, model, remote, report, sequence, sequencer,
     testcase,
 };
+#[cfg(feature = "conformance")]
+pub use xenrt_core::{conformance, explore};
 pub use xenrt_macros::testcase;
 #[cfg(feature = "xapi")]
 pub use xenrt_xapi as xapi;

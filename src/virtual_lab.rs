@@ -228,6 +228,11 @@ impl LabProvider for VirtualLabProvider {
         "the virtual lab".to_owned()
     }
 
+    fn hosts_outlive_the_run(&self) -> bool {
+        // Each run has fresh ones; those of a run that was killed end with it, or are kept.
+        false
+    }
+
     async fn acquire(
         &self,
         demands: &[HostDemand],

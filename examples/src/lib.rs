@@ -3,7 +3,11 @@
 //! A program of your own is as short as `hfx745.rs`: link your tests, and call [`run()`].
 
 mod args;
+mod past;
+mod reports;
 mod run;
 
-pub use args::{ReportArgs, RunArgs};
-pub use run::{BuiltInSequence, run};
+pub use args::{PlaceArgs, RunArgs, SelectArgs};
+pub use past::{Read, ReplayArgs, RerunArgs, ResumeArgs, replay, rerun, resume};
+pub use reports::ReportArgs;
+pub use run::{BuiltInSequence, Source, log_to_stderr, run, run_source};

@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use miette::{IntoDiagnostic, Report};
 use xenrt::lab::{LabFile, LabFileProvider, LabProvider};
-use xenrt::report::{Console, HtmlReport, JUnit, JsonReport};
-use xenrt::sequencer::{self, CancelHandle, ExitCode, Keep, Plan, RunOptions, cancel_on_ctrl_c};
+use xenrt::sequence::Sequence;
+use xenrt::sequencer::{
+    self, CancelHandle, ExitCode, Keep, Plan, RunOptions, RunOrigin, SequenceOrigin,
+    cancel_on_ctrl_c,
+};
+use xenrt::sim::SimToolstack;
 use xenrt::testcase::Registry;
 use xenrt::virtual_lab::{Lifetime, Missing, VirtualLabProvider};
 use xenrt::xapi::XapiToolstack;
 use xenrt::xl::XlToolstack;
 
-use crate::{ReportArgs, RunArgs};
+use crate::{PlaceArgs, RunArgs};
 
 /// The sequence that a program runs when it is not given another one.
 #[derive(Debug, Clone, Copy)]
@@ -35,57 +39,88 @@ pub async fn run(args: RunArgs, built_in: BuiltInSequence) -> std::process::Exit
     }
 }
 
+/// A sequence, and where it is from.
+#[derive(Debug)]
+pub struct Source {
+    /// The sequence.
+    pub sequence: Sequence,
+    /// What it takes to have it again.
+    pub origin: RunOrigin,
+}
+
 async fn try_run(args: RunArgs, built_in: BuiltInSequence) -> miette::Result<ExitCode> {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
-    let registry = Registry::global().into_diagnostic()?;
+    log_to_stderr();
     if args.list {
-        list(&registry);
+        list(&Registry::global().into_diagnostic()?);
         return Ok(ExitCode::AllPassed);
     }
-    let plan = plan(&args, built_in, &registry)?;
-    let provider = provider(&args)?;
-    let folder = args.out.clone().unwrap_or_else(default_folder);
-    let mut options = RunOptions::new(&folder).provider(provider);
-    options.selection.run = args.run;
-    options.selection.skip = args.skip;
+    let source = source(&args, built_in)?;
+    run_source(source, args).await
+}
+
+/// Shows what the library logs, as `RUST_LOG` says.
+pub fn log_to_stderr() {
+    // A program that has set it up before keeps what it has.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+/// Runs a sequence that has been read; what `args` says of another one does not count.
+///
+/// # Errors
+/// Whatever keeps the run from beginning.
+pub async fn run_source(source: Source, args: RunArgs) -> miette::Result<ExitCode> {
+    let Source { sequence, origin } = source;
+    for warning in &sequence.warnings {
+        anstream::eprintln!("warning: {warning}");
+    }
+    let text = origin.sequence.as_ref().map(|sequence| sequence.text.clone()).unwrap_or_default();
+    let plan = plan_of(&sequence, text)?;
+    run_plan(plan, origin, args).await
+}
+
+/// The plan of a sequence that can be carried out; `text` is that of its file, for carets.
+///
+/// # Errors
+/// Tests that are not known, and what the library cannot carry out, each in its line.
+pub(crate) fn plan_of(sequence: &Sequence, text: String) -> miette::Result<Plan> {
+    let plan = Plan::new(sequence, &Registry::global().into_diagnostic()?);
+    let plan = plan.and_then(|plan| plan.carried_out().map(|()| plan));
+    plan.map_err(|error| Report::new(error.into_report(text)))
+}
+
+/// As [`run_source`], for a plan.
+///
+/// # Errors
+/// As there.
+pub(crate) async fn run_plan(
+    plan: Plan,
+    mut origin: RunOrigin,
+    args: RunArgs,
+) -> miette::Result<ExitCode> {
+    let folder = match &args.out {
+        Some(folder) => folder.clone(),
+        // It is only named, and not made, where nothing is run.
+        None if args.dry_run => PathBuf::from("runs"),
+        None => default_folder()?,
+    };
+    args.place.note(&mut origin);
+    let mut options = RunOptions::new(&folder).provider(args.place.provider(args.keep)?);
+    options.origin = origin;
+    options.selection = args.select.selection();
     options.dry_run = args.dry_run;
     options.keep = if args.keep { Keep::OnFailure } else { Keep::Never };
     if !args.dry_run {
-        options = report(options, &folder, &args.reports);
+        options = args.reports.for_run(options, &folder);
     }
     let cancel = CancelHandle::new();
     cancel_on_ctrl_c(&cancel).into_diagnostic()?;
     Ok(sequencer::run(plan, options, cancel).await.exit_code)
 }
 
-/// Adds the console, and the reports: a page and JUnit in the folder of the run, and what was asked
-/// for besides.
-fn report(options: RunOptions, folder: &Path, asked: &ReportArgs) -> RunOptions {
-    let page = folder.join(HtmlReport::FILE);
-    let mut console = Console::new().run_folder(folder).report_file(&page);
-    for file in [&asked.html, &asked.json, &asked.junit].into_iter().flatten() {
-        console = console.report_file(file);
-    }
-    let mut options = options
-        .reporter(console)
-        .reporter(HtmlReport::new(page).run_folder(folder))
-        .reporter(JUnit::new(folder.join(JUnit::FILE)));
-    if let Some(file) = &asked.html {
-        options = options.reporter(HtmlReport::new(file).run_folder(folder));
-    }
-    if let Some(file) = &asked.junit {
-        options = options.reporter(JUnit::new(file));
-    }
-    if let Some(file) = &asked.json {
-        options = options.reporter(JsonReport::new(file));
-    }
-    options
-}
-
-fn plan(args: &RunArgs, built_in: BuiltInSequence, registry: &Registry) -> miette::Result<Plan> {
+fn source(args: &RunArgs, built_in: BuiltInSequence) -> miette::Result<Source> {
     let (name, text) = match &args.sequence {
         None => (built_in.name.to_owned(), built_in.text.to_owned()),
         Some(path) => {
@@ -97,36 +132,84 @@ fn plan(args: &RunArgs, built_in: BuiltInSequence, registry: &Registry) -> miett
     };
     let sequence = xenrt::sequence::parse(&text, &name)
         .map_err(xenrt::sequence::SequenceError::into_report)?;
-    for warning in &sequence.warnings {
-        anstream::eprintln!("warning: {warning}");
-    }
-    Plan::new(&sequence, registry).into_diagnostic()
+    let mut origin = RunOrigin::default();
+    origin.sequence = Some(SequenceOrigin::new(args.sequence.as_deref(), text));
+    Ok(Source { sequence, origin })
 }
 
-fn provider(args: &RunArgs) -> miette::Result<Arc<dyn LabProvider>> {
-    if let Some(path) = &args.lab {
-        let lab = LabFile::read(path).into_diagnostic()?;
-        let toolstacks: Vec<Arc<dyn xenrt::model::Toolstack>> =
-            vec![Arc::new(XlToolstack::default()), Arc::new(XapiToolstack::default())];
-        let name = path.display().to_string();
-        return Ok(Arc::new(LabFileProvider::new(lab, name, toolstacks)));
+impl PlaceArgs {
+    const CACHE: &str = "cache";
+    const NO_INSTALL: &str = "no-install";
+
+    /// Who gives the hosts. Those of a lab that may be kept outlive the program.
+    ///
+    /// # Errors
+    /// A lab file that cannot be read.
+    pub fn provider(&self, may_be_kept: bool) -> miette::Result<Arc<dyn LabProvider>> {
+        if let Some(path) = &self.lab {
+            let lab = LabFile::read(path).into_diagnostic()?;
+            let toolstacks: Vec<Arc<dyn xenrt::model::Toolstack>> = vec![
+                Arc::new(XlToolstack::default()),
+                Arc::new(XapiToolstack::default()),
+                Arc::new(SimToolstack::default()),
+            ];
+            let name = path.display().to_string();
+            return Ok(Arc::new(LabFileProvider::new(lab, name, toolstacks)));
+        }
+        let mut lab = VirtualLabProvider::new();
+        if let Some(cache) = &self.cache {
+            lab = lab.cache(cache);
+        }
+        if self.no_install {
+            lab = lab.missing(Missing::Refuse);
+        }
+        if may_be_kept {
+            lab = lab.lifetime(Lifetime::MayBeKept);
+        }
+        Ok(Arc::new(lab))
     }
-    let mut lab = VirtualLabProvider::new();
-    if let Some(cache) = &args.cache {
-        lab = lab.cache(cache);
+
+    /// Notes them for whoever goes on with the run.
+    fn note(&self, origin: &mut RunOrigin) {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        origin.lab = self.lab.as_ref().map(absolute);
+        if let Some(cache) = &self.cache {
+            let cache = absolute(cache).display().to_string();
+            origin.settings.insert(Self::CACHE.to_owned(), cache);
+        }
+        if self.no_install {
+            origin.settings.insert(Self::NO_INSTALL.to_owned(), "yes".to_owned());
+        }
     }
-    if args.no_install {
-        lab = lab.missing(Missing::Refuse);
+
+    /// Those of a run, but for what is said anew.
+    pub(crate) fn or_of(self, origin: &RunOrigin) -> Self {
+        if self.lab.is_some() {
+            return self;
+        }
+        let cache = self.cache.or_else(|| origin.settings.get(Self::CACHE).map(PathBuf::from));
+        // A cache that is said anew means the virtual lab.
+        let lab = origin.lab.clone().filter(|_| cache.is_none());
+        let no_install = self.no_install || origin.settings.contains_key(Self::NO_INSTALL);
+        Self { lab, cache, no_install }
     }
-    if args.keep {
-        lab = lab.lifetime(Lifetime::MayBeKept);
-    }
-    Ok(Arc::new(lab))
 }
 
-fn default_folder() -> PathBuf {
+/// A folder that no other run has: two may begin in one second.
+fn default_folder() -> miette::Result<PathBuf> {
+    let runs = Path::new("runs");
+    std::fs::create_dir_all(runs).into_diagnostic()?;
     let now = jiff::ZonedDateTime::now().strftime("%Y%m%d-%H%M%S").to_string();
-    Path::new("runs").join(now)
+    for number in 1_u32.. {
+        let name = if number == 1 { now.clone() } else { format!("{now}-{number}") };
+        let folder = runs.join(name);
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).into_diagnostic(),
+        }
+    }
+    Err(Report::msg("runs/ has no room for another run of this second"))
 }
 
 fn list(registry: &Registry) {

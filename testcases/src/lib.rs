@@ -4,3 +4,4 @@
 //! crate and refers to it, `use xenrt_testcases as _;`, has all of them in its registry.
 
 pub mod network;
+mod selftest;

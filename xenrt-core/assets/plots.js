@@ -18,7 +18,8 @@ function startPlots() {
       make('h3', {}, series.name), make('p', { class: 'quiet' }, summary + (series.left_out ? ` (${series.left_out} more in the journal)` : '')));
     figure.style.margin = 0;
     box.append(figure);
-    if (values.length > 1) seen.observe(figure);
+    if (values.length < 2) return;
+    if (index < 12) plot(figure, series); else seen.observe(figure);
   });
   addEventListener('beforeprint', () => { for (const figure of [...box.children].slice(0, 200)) if (data.series[figure.dataset.series].points.length > 1) plot(figure, data.series[figure.dataset.series]); });
 }

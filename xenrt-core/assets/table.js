@@ -32,7 +32,7 @@ function filterTests() {
     else header.parentElement.removeAttribute('aria-sort');
   }
   for (const tile of document.querySelectorAll('[data-filter]')) tile.setAttribute('aria-pressed', tile.dataset.filter === state.outcome);
-  $('shown').textContent = shown.length === tests.length ? tests.length.toLocaleString('en') + ' tests'
+  $('shown').textContent = shown.length === tests.length ? tests.length.toLocaleString('en') + (tests.length === 1 ? ' test' : ' tests')
     : shown.length.toLocaleString('en') + ' of ' + tests.length.toLocaleString('en') + ' tests';
   $('table').setAttribute('aria-rowcount', shown.length + 1);
   $('clear').disabled = !(state.q || state.outcome || state.group || state.sort);

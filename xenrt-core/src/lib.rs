@@ -20,6 +20,8 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+#[cfg(feature = "conformance")]
+pub mod explore;
 pub mod findings;
 pub mod lab;
 pub mod model;
@@ -39,7 +41,8 @@ pub use error::{Blame, Error, Result, ToolstackErrorKind};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::model::Ability;
-    pub use crate::testcase::{Requirements, TestDescriptor, erase};
+    pub use crate::sequence::Claim;
+    pub use crate::testcase::{Claims, Requirements, TestDescriptor, erase};
     pub use inventory;
     pub use std::time::Duration;
 }

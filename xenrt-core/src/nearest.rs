@@ -15,11 +15,20 @@ where
         let tail = name.rsplit('.').next().unwrap_or(&name);
         let wanted_tail = wanted.rsplit('.').next().unwrap_or(&wanted);
         let whole = strsim::normalized_damerau_levenshtein(&name, &wanted);
+        if tail.len() == name.len() && wanted_tail.len() == wanted.len() {
+            return whole;
+        }
         let by_tail = 0.95 * strsim::normalized_damerau_levenshtein(tail, wanted_tail);
         whole.max(by_tail)
     };
+    // Two names whose lengths differ by more than what is left of the likeness cannot be like; most
+    // names go here, and the rest costs the product of the lengths.
+    let tail_length = |name: &str| name.rsplit('.').next().unwrap_or(name).chars().count();
+    let (length, tail) = (wanted.chars().count(), tail_length(&wanted));
+    let near = |a: usize, b: usize| a.abs_diff(b) * 5 <= a.max(b) * 2;
     known
         .into_iter()
+        .filter(|name| near(name.chars().count(), length) || near(tail_length(name), tail))
         .map(|name| (score(name), name))
         .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))

@@ -12,7 +12,11 @@ use syn::{Error, Expr, ExprLit, Ident, Lit, Token, parenthesized, token};
 use crate::duration;
 use crate::suggest::suggest;
 
-const ATTRIBUTES: &[&str] = &["id", "legacy", "tc", "timeout", "requires", "tags"];
+const ATTRIBUTES: &[&str] =
+    &["id", "legacy", "tc", "timeout", "requires", "claims", "blocker", "tags"];
+
+/// The names of `xenrt_core::sequence::Claim`.
+const CLAIMS: &[&str] = &["shared", "exclusive"];
 
 /// The names of `xenrt_core::model::Ability`; a test of the workspace holds the two together.
 const ABILITIES: &[&str] = &[
@@ -43,6 +47,10 @@ pub(crate) struct Description {
     /// `None` where it does not say.
     pub(crate) hosts: Option<usize>,
     pub(crate) abilities: Vec<Ident>,
+    /// How it uses its hosts, and the guest that it is meant for: names of [`CLAIMS`].
+    pub(crate) host_claim: Option<Ident>,
+    pub(crate) guest_claim: Option<Ident>,
+    pub(crate) blocker: bool,
     pub(crate) tags: Vec<String>,
 }
 
@@ -144,6 +152,13 @@ pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Description {
                 }
             }
             "requires" => requires(&name, value, &mut description, errors),
+            "claims" => claims(&name, value, &mut description, errors),
+            "blocker" => {
+                if !matches!(value, Value::None) {
+                    errors.at(name.span(), "`blocker` has no value; expected `blocker` alone");
+                }
+                description.blocker = true;
+            }
             "tags" => tags(&name, value, &mut description, errors),
             unknown => errors.at(
                 name.span(),
@@ -295,6 +310,44 @@ fn requires(name: &Ident, value: Value, description: &mut Description, errors: &
             errors.at(name.span(), format!("an ability has no value; expected `{text}` alone"));
         } else {
             description.abilities.push(name);
+        }
+    }
+}
+
+fn claims(name: &Ident, value: Value, description: &mut Description, errors: &mut Errors) {
+    const EXPECTED: &str = "claims(host = \"exclusive\", guest = \"shared\")";
+    let Value::List(list) = value else {
+        errors.at(name.span(), format!("expected `{EXPECTED}`"));
+        return;
+    };
+    if list.is_empty() {
+        let message = format!("nothing is claimed; expected `{EXPECTED}`, or remove `claims`");
+        errors.at(name.span(), message);
+    }
+    let items = match Punctuated::<Item, Token![,]>::parse_terminated.parse2(list) {
+        Ok(items) => items,
+        Err(error) => return errors.push(error),
+    };
+    for Item { name, value } in items {
+        let text = name.to_string();
+        let slot = match text.as_str() {
+            "host" => &mut description.host_claim,
+            "guest" => &mut description.guest_claim,
+            _ => {
+                let suggestion = suggest(&text, &["host", "guest"]);
+                errors.at(name.span(), format!("`{text}` cannot be claimed; {suggestion}"));
+                continue;
+            }
+        };
+        if slot.is_some() {
+            errors.at(name.span(), format!("`{text}` is given twice; remove one of them"));
+        }
+        let Some((claim, span)) = string(&name, value, "\"exclusive\"", errors) else { continue };
+        if CLAIMS.contains(&claim.as_str()) {
+            *slot = Some(Ident::new(&claim, span));
+        } else {
+            let suggestion = suggest(&claim, CLAIMS);
+            errors.at(span, format!("{claim:?} is no way to claim; {suggestion}"));
         }
     }
 }

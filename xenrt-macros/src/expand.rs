@@ -57,7 +57,7 @@ fn registration(
         }
     };
     let conditions = attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"));
-    let Description { id, legacy, tc, timeout, hosts, abilities, tags } = description;
+    let Description { id, legacy, tc, timeout, hosts, abilities, blocker, tags, .. } = description;
     let hosts = hosts.unwrap_or(1);
     let tc = match tc {
         Some(tc) => quote! { ::core::option::Option::Some(#tc) },
@@ -70,6 +70,20 @@ fn registration(
         _ => quote! { ::core::option::Option::None },
     };
     let abilities = abilities.iter().map(variant);
+    let host_claim = match &description.host_claim {
+        Some(claim) => {
+            let claim = variant(claim);
+            quote! { #krate::__private::Claim::#claim }
+        }
+        None => quote! { #krate::__private::Claims::DEFAULT.host },
+    };
+    let guest_claim = match &description.guest_claim {
+        Some(claim) => {
+            let claim = variant(claim);
+            quote! { ::core::option::Option::Some(#krate::__private::Claim::#claim) }
+        }
+        None => quote! { #krate::__private::Claims::DEFAULT.guest },
+    };
     // At the name of the type, so that a missing `impl TestCase` is told there.
     let make = quote_spanned! { name.span() => #krate::__private::erase::<#name> };
     let type_name = name.to_string();
@@ -87,6 +101,8 @@ fn registration(
                         hosts: #hosts,
                         abilities: &[#(#krate::__private::Ability::#abilities),*],
                     },
+                    claims: #krate::__private::Claims { host: #host_claim, guest: #guest_claim },
+                    blocker: #blocker,
                     tags: &[#(#tags),*],
                     type_name: ::core::concat!(::core::module_path!(), "::", #type_name),
                     file: ::core::file!(),

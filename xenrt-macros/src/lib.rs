@@ -20,6 +20,8 @@ use proc_macro::TokenStream;
 /// | `tc = "TC-19178"` | its number in a test management system |
 /// | `timeout = "20m"` | how long preparation and run may take together: `90s`, `20m`, `1h 30m`, `500ms` |
 /// | `requires(hosts = 2, live_migration)` | how many hosts it needs, and abilities that each of them must have; where they are missing, it is skipped |
+/// | `claims(host = "exclusive", guest = "shared")` | how it uses its hosts and the guest that it is meant for beside other tests; without it, hosts are `shared` and the guest that the sequence names is `exclusive` |
+/// | `blocker` | what follows it is blocked when it does not pass, unless the sequence says otherwise |
 /// | `tags("network", "security")` | words to select it by |
 ///
 /// ```

@@ -52,8 +52,11 @@ pub(crate) async fn make(
 ) -> Result<(Uuid, bool)> {
     let vdi = |text: &str| {
         text.parse::<Uuid>().map_err(|_| {
-            let message =
-                format!("there is no disk {text:?}; on xapi one is named by the UUID of its VDI");
+            let what = "on xapi one is named by the UUID of its VDI";
+            if !text.starts_with('/') {
+                return Error::invalid(format!("disk {text:?}"), what);
+            }
+            let message = format!("there is no disk {text:?}; {what}");
             error::refusal(ToolstackErrorKind::MissingFile, "make a disk for", object, message)
         })
     };

@@ -28,6 +28,12 @@ enum Chore {
     },
     /// Measure this project side by side with what one would use instead
     Bench(bench::Arguments),
+    /// One measurement of `bench noop` in a process of its own
+    #[command(hide = true)]
+    BenchNoop {
+        /// How many tests
+        tests: usize,
+    },
 }
 
 fn main() -> ExitCode {
@@ -38,6 +44,9 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Setup => setup::run().map(|()| ExitCode::SUCCESS),
         Chore::Test { only } => setup::run().map(|()| test::run(&only)),
+        Chore::BenchNoop { tests } => {
+            bench::noop_alone(tests).map_err(|error| -> Box<dyn std::error::Error> { error })
+        }
         Chore::Bench(arguments) => {
             bench::run(&arguments).map_err(|error| -> Box<dyn std::error::Error> { error })
         }

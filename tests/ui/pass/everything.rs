@@ -1,7 +1,8 @@
 //! Everything that an attribute can say, on everything that can be a test.
 use xenrt::model::Ability;
 use xenrt::prelude::*;
-use xenrt::testcase::Registry;
+use xenrt::sequence::Claim;
+use xenrt::testcase::{Claims, Registry};
 
 /// Has all attributes.
 ///
@@ -12,6 +13,8 @@ use xenrt::testcase::Registry;
     tc = "TC-1",
     timeout = "1h 30m",
     requires(hosts = 2, pvh, live_migration),
+    claims(host = "exclusive", guest = "shared"),
+    blocker,
     tags("network", "security")
 )]
 #[derive(Debug)]
@@ -89,13 +92,17 @@ fn main() {
     assert_eq!(all.timeout, Some(Duration::from_secs(5400)));
     assert_eq!(all.requires.hosts, 2);
     assert_eq!(all.requires.abilities, [Ability::Pvh, Ability::LiveMigration]);
+    assert_eq!(all.claims, Claims { host: Claim::Exclusive, guest: Some(Claim::Shared) });
+    assert!(all.blocker);
     assert_eq!(all.tags, ["network", "security"]);
     assert!(all.type_name.ends_with("::All"), "{}", all.type_name);
     assert!(all.file.ends_with("everything.rs"), "{}", all.file);
-    assert_eq!(all.line, 9);
+    assert_eq!(all.line, 10);
 
     let with_defaults = registry.find("ui.enum").unwrap();
     assert_eq!(with_defaults.description, "Has a block comment.");
     assert_eq!((with_defaults.tc, with_defaults.timeout), (None, None));
     assert_eq!(with_defaults.requires.hosts, 1);
+    assert_eq!(with_defaults.claims, Claims::DEFAULT);
+    assert!(!with_defaults.blocker);
 }

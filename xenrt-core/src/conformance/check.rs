@@ -58,12 +58,14 @@ pub struct Check {
     pub cost: Cost,
     /// How many hosts it needs: 1 or 2.
     pub hosts: usize,
+    /// Whether it looks at the whole host, or changes it, and so must run while no other check does.
+    pub alone: bool,
     pub(super) run: Run,
 }
 
 impl Check {
     const fn new(name: &'static str, proves: &'static str, cost: Cost, run: Run) -> Self {
-        Self { name, proves, needs: &[], cost, hosts: 1, run }
+        Self { name, proves, needs: &[], cost, hosts: 1, alone: false, run }
     }
 
     /// A check in which nothing boots.
@@ -84,6 +86,12 @@ impl Check {
     /// The same, only on hosts with these abilities.
     pub(super) const fn needs(mut self, abilities: &'static [Ability]) -> Self {
         self.needs = abilities;
+        self
+    }
+
+    /// The same, while no other check runs.
+    pub(super) const fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 

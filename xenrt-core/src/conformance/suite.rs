@@ -15,6 +15,9 @@ use super::profile::{CheckResult, Profile, Verdict};
 use crate::model::{Ability, Host, HostInventory, Scope, Undo};
 use crate::seconds::micros;
 
+/// Who is told of each result as it comes.
+type Told = Arc<dyn Fn(&CheckResult) + Send + Sync>;
+
 /// The checks that are to be run on a host. Build it, then [`run`](Self::run) it.
 #[derive(Clone)]
 #[must_use = "nothing runs until `run` is awaited"]
@@ -26,7 +29,7 @@ pub struct Suite {
     dearest: Cost,
     at_once: usize,
     names: String,
-    told: Option<Arc<dyn Fn(&CheckResult) + Send + Sync>>,
+    told: Option<Told>,
 }
 
 impl std::fmt::Debug for Suite {
@@ -75,8 +78,8 @@ impl Suite {
         self
     }
 
-    /// So many checks at once; one unless set. With more, what a check leaves on the host can only
-    /// be told when all have ended.
+    /// So many checks at once; one unless set. With more, those that look at the whole host come
+    /// last, one by one, and what another check leaves is told when all have ended.
     pub fn at_once(mut self, checks: usize) -> Self {
         self.at_once = checks.max(1);
         self
@@ -108,14 +111,20 @@ impl Suite {
     pub async fn run(self) -> Profile {
         let chosen = self.chosen();
         let before = self.host.inventory().await;
+        let (alone, beside): (Vec<&Check>, Vec<&Check>) =
+            chosen.iter().copied().partition(|check| self.at_once > 1 && check.alone);
         // One worker a share of the checks, so that neighbours share a guest.
-        let share = chosen.len().div_ceil(self.at_once).max(1);
-        let workers = chosen.chunks(share).enumerate().map(|(number, checks)| {
+        let share = beside.len().div_ceil(self.at_once).max(1);
+        let workers = beside.chunks(share).enumerate().map(|(number, checks)| {
             let suite = &self;
             async move { suite.work(number, checks).await }
         });
         let results: Vec<Vec<CheckResult>> =
             stream::iter(workers).buffered(self.at_once).collect().await;
+        let mut results: Vec<CheckResult> = results.into_iter().flatten().collect();
+        results.extend(self.work(self.at_once, &alone).await);
+        let place = |result: &CheckResult| chosen.iter().position(|c| c.name == result.name);
+        results.sort_by_key(place);
         let left = match (&before, self.host.inventory().await) {
             (Ok(before), Ok(after)) => after.added_since(before),
             (Err(error), _) => vec![format!("not known, the host could not be searched: {error}")],
@@ -129,7 +138,7 @@ impl Suite {
             info: self.host.info().await.ok(),
             abilities: abilities.iter().collect(),
             absent: absent.map(|a| (a, abilities.reason(a).map(str::to_owned))).collect(),
-            checks: results.into_iter().flatten().collect(),
+            checks: results,
             left,
         }
     }
@@ -214,7 +223,7 @@ impl Suite {
         let mut wrong = undo_all(&scope).await;
         scope.forget_guests();
         let mut fixture = cx.fixture.into_inner();
-        let alone = self.at_once == 1;
+        let alone = self.at_once == 1 || check.alone;
         match (stood, self.stock().await) {
             (Ok(before), Ok(after)) => {
                 let passed = verdict == Verdict::Passed && wrong.is_empty();
@@ -278,4 +287,78 @@ async fn undo_all(scope: &Scope) -> Vec<String> {
         }
     }
     wrong
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+    use crate::sim::{Fault, SimCall, SimLab, SimTiming};
+
+    async fn verdict_of(lab: SimLab, check: &str) -> Verdict {
+        let profile = Suite::new(lab.host(0)).filter(check).run().await;
+        assert_eq!(profile.checks.len(), 1, "{profile}");
+        profile.checks[0].verdict.clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ability_that_is_absent_is_told_with_its_reason_and_never_passed() {
+        let lab = SimLab::builder().without(Ability::Suspend, "no disk is large enough").build();
+        let verdict = verdict_of(lab, "memory.suspend_keeps").await;
+        let reason = "suspend: no disk is large enough".to_owned();
+        assert_eq!(verdict, Verdict::AbilityAbsent(reason));
+        let verdict = verdict_of(SimLab::new(), "migration.goes_on").await;
+        assert_eq!(verdict, Verdict::AbilityAbsent("no second host was given".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_cannot_be_reached_is_an_error_and_no_failure() {
+        let lab = SimLab::builder().timing(SimTiming::realistic()).build();
+        lab.inject(Fault::lose_connection(std::time::Duration::from_secs(5)).call(SimCall::Define));
+        let verdict = verdict_of(lab, "define.halted").await;
+        assert!(
+            matches!(&verdict, Verdict::Errored(why) if why.contains("connection")),
+            "{verdict:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_toolstack_that_never_answers_is_ended_by_the_limit_of_the_check() {
+        let lab = SimLab::new();
+        lab.inject(Fault::hang_forever().verb("start paused").times(1));
+        let verdict = verdict_of(lab, "power.start_paused_then").await;
+        assert!(
+            matches!(&verdict, Verdict::Failed(why) if why.contains("did not end")),
+            "{verdict:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_at_once_give_the_same_verdicts_and_leave_nothing() {
+        let lab = SimLab::builder().timing(SimTiming::realistic()).build();
+        let names = |profile: &Profile| -> Vec<(String, Verdict)> {
+            let checks = profile.checks.iter();
+            checks.map(|check| (check.name.clone(), check.verdict.clone())).collect()
+        };
+        let suite = || Suite::new(lab.host(0)).second_host(lab.host(1));
+        let one = suite().run().await;
+        let four = suite().at_once(4).run().await;
+        assert_eq!(names(&four), names(&one), "{four}");
+        assert!(four.conforms(), "{four}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_profile_is_the_same_when_it_is_read_again_and_junit_has_every_check() {
+        let lab = SimLab::builder().without(Ability::Suspend, "why <not>").build();
+        lab.inject(Fault::refuse(crate::ToolstackErrorKind::Other).verb("start paused"));
+        let profile =
+            Suite::new(lab.host(0)).filter("memory.suspend").filter("power.off_p").run().await;
+        let again: Profile = serde_json::from_str(&profile.to_json().unwrap()).unwrap();
+        assert_eq!(again, profile);
+        let junit = profile.to_junit().unwrap();
+        for part in ["skipped=\"3\"", "failures=\"1\"", "why &lt;not>", "power.off_paused"] {
+            assert!(junit.contains(part) || junit.contains(&part.replace('>', "&gt;")), "{junit}");
+        }
+        assert!(!profile.conforms());
+        insta::assert_snapshot!(profile);
+    }
 }

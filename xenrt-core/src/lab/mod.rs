@@ -3,7 +3,7 @@
 //! A [`LabFile`] describes real hosts; the virtual lab makes entries of the same form for the hosts
 //! that it boots. A [`LabProvider`] gives connected hosts to a run and takes them back.
 
-mod deadlines;
+pub(crate) mod deadlines;
 mod entry;
 mod file;
 mod image;

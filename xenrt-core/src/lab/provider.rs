@@ -56,6 +56,13 @@ pub trait LabProvider: Send + Sync + std::fmt::Debug {
     /// When something could not be stopped; it is named.
     async fn release(&self) -> Result<()>;
 
+    /// Whether the hosts that it gives are still there when the program has died: what a killed
+    /// run made on them is then removed when it is [resumed](crate::sequencer::resume()). Hosts of
+    /// a lab file are.
+    fn hosts_outlive_the_run(&self) -> bool {
+        true
+    }
+
     /// Leaves the hosts running after the run, and says how to get in and how to end them.
     ///
     /// # Errors

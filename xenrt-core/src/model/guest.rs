@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::{
     Ability, Disk, DiskSpec, DomainView, Expectation, GuestAction, GuestKind, GuestView, Host,
-    InsideView, LogMark, MacAddress, Memory, PowerState, ShutdownMode, Vif, VifSpec, verbs,
+    InsideView, LogMark, MacAddress, Memory, PowerState, ShutdownMode, Snapshots, Vif, VifSpec,
+    verbs,
 };
 use crate::lab::Deadlines;
 use crate::remote::{Shell, Wait};
@@ -90,6 +91,20 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
             toolstack: self.host().toolstack().to_owned(),
             ability: Ability::LiveMigration,
             reason: None,
+        })
+    }
+
+    /// Its snapshots: the ability [`Snapshots`](Ability::Snapshots), where the toolstack has it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the reason where it has not.
+    fn snapshots(&self) -> Result<Arc<dyn Snapshots>> {
+        let host = self.host();
+        host.require(Ability::Snapshots)?;
+        Err(Error::Unsupported {
+            toolstack: host.toolstack().to_owned(),
+            ability: Ability::Snapshots,
+            reason: Some("this version of the library cannot carry them out there".to_owned()),
         })
     }
 

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 
 use super::{
-    Abilities, Ability, DomainView, Guest, GuestSpec, HostInfo, LogMark, LogSource, Network,
-    NetworkSpec, Scope, Undo, VifSpec,
+    Abilities, Ability, CreatedObject, DomainView, Guest, GuestSpec, HostInfo, LogMark, LogSource,
+    Network, NetworkSpec, ObjectKind, Scope, Undo, VifSpec,
 };
 use crate::lab::HostEntry;
 use crate::remote::{Command, Shell, ShellExt, Wait, wait_until};
@@ -174,19 +174,27 @@ pub trait Host: std::any::Any + Send + Sync + std::fmt::Debug {
         self.abilities().require(self.toolstack(), ability)
     }
 
+    /// An object of this host, for the record of what a run made.
+    fn object(&self, kind: ObjectKind, name: &str) -> CreatedObject {
+        CreatedObject { host: self.name().to_owned(), kind, name: name.to_owned() }
+    }
+
     /// Defines a guest; it is deleted, whatever its state, when the scope of this handle ends.
     ///
     /// # Errors
     /// As [`define_guest`](Self::define_guest).
     async fn create_guest(&self, spec: &GuestSpec) -> Result<Arc<dyn Guest>> {
         spec.validate()?;
-        let guest = self.define_guest(spec).await?;
+        let object = self.object(ObjectKind::Guest, &spec.name);
+        self.scope().creating(&object);
+        let guest =
+            self.define_guest(spec).await.inspect_err(|_| self.scope().not_created(&object))?;
         let doomed = Arc::clone(&guest);
         self.scope().note_guest(Arc::clone(&guest));
-        self.scope()
-            .on_cleanup(Undo::new(format!("delete guest {:?}", spec.name), move || async move {
-                doomed.ensure_deleted().await
-            }));
+        let undo = Undo::new(format!("delete guest {:?}", spec.name), move || async move {
+            doomed.ensure_deleted().await
+        });
+        self.scope().on_cleanup(undo.of(object));
         Ok(guest)
     }
 
@@ -228,13 +236,16 @@ pub trait Host: std::any::Any + Send + Sync + std::fmt::Debug {
     /// As [`define_network`](Self::define_network).
     async fn create_network(&self, spec: &NetworkSpec) -> Result<Network> {
         self.require(Ability::Networks)?;
-        let network = self.define_network(spec).await?;
+        let object = self.object(ObjectKind::Network, &spec.name);
+        self.scope().creating(&object);
+        let network =
+            self.define_network(spec).await.inspect_err(|_| self.scope().not_created(&object))?;
         let host = self.in_scope(self.scope().clone());
         let name = network.name.clone();
-        self.scope()
-            .on_cleanup(Undo::new(format!("remove network {name:?}"), move || async move {
-                host.remove_network(&name).await
-            }));
+        let undo = Undo::new(format!("remove network {name:?}"), move || async move {
+            host.remove_network(&name).await
+        });
+        self.scope().on_cleanup(undo.of(object));
         Ok(network)
     }
 

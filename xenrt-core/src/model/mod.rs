@@ -20,6 +20,7 @@ pub(crate) mod inside;
 mod log;
 mod power;
 mod scope;
+mod snapshot;
 mod spec;
 mod toolstack;
 mod units;
@@ -34,7 +35,8 @@ pub use guest::Guest;
 pub use host::{EvidenceSource, Host, HostInventory};
 pub use log::{LogMark, LogSource};
 pub use power::{PowerState, ShutdownMode};
-pub use scope::{Scope, Undo};
+pub use scope::{CreatedObject, ObjectKind, Scope, Undo};
+pub use snapshot::{Snapshot, SnapshotKind, Snapshots};
 pub use spec::{
     Boot, CrashAction, DiskSource, DiskSpec, GuestKind, GuestSpec, NetworkKind, NetworkSpec,
     VifSpec,

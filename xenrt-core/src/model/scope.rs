@@ -5,14 +5,55 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use super::Guest;
 use crate::Result;
 use crate::remote::Observer;
 
+/// What kind of thing a [`CreatedObject`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ObjectKind {
+    /// A guest, with its disks and all that its toolstack keeps for it.
+    Guest,
+    /// A network.
+    Network,
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Guest => "guest",
+            Self::Network => "network",
+        })
+    }
+}
+
+/// One thing on a host that a run made, by its name: enough to find and remove it when the process
+/// that made it is dead.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CreatedObject {
+    /// What the lab calls the host.
+    pub host: String,
+    /// What kind of thing it is.
+    pub kind: ObjectKind,
+    /// Its name on the host.
+    pub name: String,
+}
+
+/// `guest "tiny" on rack1-a`.
+impl fmt::Display for CreatedObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} on {}", self.kind, self.name, self.host)
+    }
+}
+
 /// One thing to be undone: what it is, and how.
 pub struct Undo {
     description: String,
+    object: Option<CreatedObject>,
     action: Box<dyn FnOnce() -> BoxFuture<'static, Result<()>> + Send>,
 }
 
@@ -26,7 +67,20 @@ impl Undo {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<()>> + Send + 'static,
     {
-        Self { description: description.into(), action: Box::new(|| Box::pin(action())) }
+        let action = Box::new(|| Box::pin(action()) as BoxFuture<'static, _>);
+        Self { description: description.into(), object: None, action }
+    }
+
+    /// Says which object of a host is gone once it is undone.
+    #[must_use]
+    pub fn of(mut self, object: CreatedObject) -> Self {
+        self.object = Some(object);
+        self
+    }
+
+    /// The object of a host that it removes, where it is about one.
+    pub fn object(&self) -> Option<&CreatedObject> {
+        self.object.as_ref()
     }
 
     /// What will be undone.
@@ -77,6 +131,22 @@ impl Scope {
     /// Who is told about commands, if anybody.
     pub fn observer(&self) -> Option<&Arc<dyn Observer>> {
         self.observer.as_ref()
+    }
+
+    /// Says that `object` is about to be made. The observer has it on record before this returns, so
+    /// that whoever goes on after a crash knows what may be left.
+    pub fn creating(&self, object: &CreatedObject) {
+        if let Some(observer) = &self.observer {
+            observer.creating(object);
+        }
+    }
+
+    /// Says that `object`, which was [about to be made](Self::creating), was not: the host refused,
+    /// and what goes by its name is not ours.
+    pub fn not_created(&self, object: &CreatedObject) {
+        if let Some(observer) = &self.observer {
+            observer.not_created(object);
+        }
     }
 
     /// Registers an undo; it will run before all that were registered earlier.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use super::{Command, ExitStatus, Output, Process, Result, Shell, shorten_middle};
+use crate::model::CreatedObject;
 use crate::seconds::Seconds;
 
 /// One command that was run, as the evidence of a test keeps it. Secrets are masked.
@@ -32,10 +33,21 @@ pub struct CommandRecord {
     pub seconds: Seconds,
 }
 
-/// Somebody who wants to know what was run. Called in the task that ran the command: be quick.
+/// Somebody who wants to know what was run and made. Called in the task that ran the command: be quick.
 pub trait Observer: Send + Sync + fmt::Debug {
     /// A command ended, or could not be run.
     fn command(&self, record: CommandRecord);
+
+    /// An object is about to be made on a host. What is to be kept of it must be kept when this
+    /// returns.
+    fn creating(&self, object: &CreatedObject) {
+        let _ = object;
+    }
+
+    /// An object that was about to be made was refused.
+    fn not_created(&self, object: &CreatedObject) {
+        let _ = object;
+    }
 }
 
 /// A shell around another one that reports every command to an [`Observer`].

@@ -20,10 +20,13 @@ pub(super) struct Collector {
 impl Collector {
     /// Takes an event.
     pub(super) fn take(&mut self, event: &Event) -> io::Result<()> {
-        match self.gather.take(event) {
-            Some(test) => self.spill.put(test.index as usize, &serde_json::to_vec(&test)?),
-            None => Ok(()),
+        let Some(test) = self.gather.take(event) else { return Ok(()) };
+        let index = test.index as usize;
+        if self.spill.has(index) {
+            let before = self.test(index)?;
+            self.gather.uncount(&before);
         }
+        self.spill.put(index, &serde_json::to_vec(&test)?)
     }
 
     pub(super) fn run(&self) -> &RunDocument {
@@ -36,8 +39,9 @@ impl Collector {
 
     /// Ends all tests that have no end. Nothing but a look may follow.
     pub(super) fn complete(&mut self) -> io::Result<()> {
+        self.gather.close();
         for index in 0..self.gather.plan.len() {
-            if self.spill.get(index)?.is_none() {
+            if !self.spill.has(index) {
                 let number = u32::try_from(index).map_err(io::Error::other)?;
                 let test = self.gather.unfinished(TestIndex(number));
                 self.spill.put(index, &serde_json::to_vec(&test)?)?;

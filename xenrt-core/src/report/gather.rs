@@ -72,18 +72,33 @@ impl Gather {
         test
     }
 
+    /// Puts what was said outside of tests into the run.
+    pub(super) fn close(&mut self) {
+        self.run.log = self.log.clone().document();
+    }
+
     fn count(&mut self, test: &TestDocument) {
+        self.add_to_counts(test, |count, is| *count += u32::from(is));
+    }
+
+    /// Takes back what was counted for a test that ended again: the run was resumed.
+    pub(super) fn uncount(&mut self, test: &TestDocument) {
+        self.add_to_counts(test, |count, was| *count = count.saturating_sub(u32::from(was)));
+    }
+
+    fn add_to_counts(&mut self, test: &TestDocument, add: impl Fn(&mut u32, bool)) {
         let counts = &mut self.run.counts;
-        *match test.outcome.kind {
+        let count = match test.outcome.kind {
             OutcomeKind::Passed => &mut counts.passed,
             OutcomeKind::Failed => &mut counts.failed,
             OutcomeKind::Errored => &mut counts.errored,
             OutcomeKind::Skipped => &mut counts.skipped,
             OutcomeKind::Blocked => &mut counts.blocked,
-        } += 1;
-        counts.flaky += u32::from(test.flaky);
-        counts.leaked += u32::from(!test.leaked.is_empty());
-        counts.with_findings += u32::from(!test.findings.is_empty());
+        };
+        add(count, true);
+        add(&mut counts.flaky, test.flaky);
+        add(&mut counts.leaked, !test.leaked.is_empty());
+        add(&mut counts.with_findings, !test.findings.is_empty());
     }
 
     fn since_start(&self, at: Timestamp) -> f64 {
@@ -95,7 +110,7 @@ impl Gather {
     fn of_the_run(&mut self, event: &Event, at: f64) {
         let run = &mut self.run;
         match &event.what {
-            EventKind::RunStarted { run: id, version, sequence, lab, tests } => {
+            EventKind::RunStarted { run: id, version, sequence, lab, tests, .. } => {
                 self.started = Some(event.at);
                 run.id = id.to_string();
                 run.xenrt.clone_from(version);
@@ -106,6 +121,9 @@ impl Gather {
             }
             EventKind::RunResumed { .. } => {
                 run.resumed.push(at);
+                // It ended, if it did, by being cancelled; what counts is how it ends now.
+                (run.finished, run.exit_code) = (false, None);
+                (run.cancelled, run.kept) = (None, None);
                 // Those that were running were interrupted and are run again from their beginning.
                 self.running.clear();
             }
@@ -125,7 +143,7 @@ impl Gather {
                 push(&mut run.actions, PreparationDocument { step, start, seconds, error });
             }
             EventKind::Log { level: Level::Warning, text } => push(&mut run.warnings, text.clone()),
-            EventKind::Undone { undo, error: Some(error) } => {
+            EventKind::Undone { undo, error: Some(error), .. } => {
                 push(&mut run.warnings, format!("could not {undo}: {error}"));
             }
             EventKind::Finding { source, pattern, excerpt } => {
@@ -137,7 +155,6 @@ impl Gather {
                 run.finished = true;
                 run.exit_code = Some(*exit_code);
                 run.seconds = run.seconds.max(seconds.0.as_secs_f64());
-                run.log = std::mem::take(&mut self.log).document();
             }
             _ => {}
         }
@@ -209,7 +226,7 @@ impl Building {
                 push(&mut self.findings, finding(source, pattern, excerpt));
             }
             EventKind::Evidence { file } => push(&mut self.evidence, file.clone()),
-            EventKind::Undone { undo, error: Some(error) } => {
+            EventKind::Undone { undo, error: Some(error), .. } => {
                 push(&mut self.warnings, format!("could not {undo}: {error}"));
             }
             _ => {}
@@ -325,7 +342,7 @@ impl Building {
 }
 
 /// The end of what was said and done.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Log {
     entries: VecDeque<LogEntryDocument>,
     bytes: usize,
@@ -347,8 +364,10 @@ impl Log {
                 let kind = if good { LogKind::Command } else { LogKind::FailedCommand };
                 (kind, format!("[{}] {}", record.target, command_text(record)))
             }
-            EventKind::Undone { undo, error: None } => (LogKind::Undone, format!("undone: {undo}")),
-            EventKind::Undone { undo, error: Some(error) } => {
+            EventKind::Undone { undo, error: None, .. } => {
+                (LogKind::Undone, format!("undone: {undo}"))
+            }
+            EventKind::Undone { undo, error: Some(error), .. } => {
                 (LogKind::Warning, format!("not undone: {undo}: {error}"))
             }
             _ => return,

@@ -22,7 +22,8 @@ pub use document::{
     TestDocument, ValueDocument,
 };
 pub use html::HtmlReport;
-pub use journal::{Journal, JournalContent};
+pub(crate) use journal::{FolderLock, Syncer};
+pub use journal::{Journal, JournalContent, JournalDamage, JournalReader};
 pub use json::JsonReport;
 pub use junit::JUnit;
 pub use reporter::{Reporter, replay};

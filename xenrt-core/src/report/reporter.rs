@@ -1,5 +1,6 @@
 //! What every reader of the events of a run does.
 
+use std::borrow::Borrow;
 use std::io;
 
 use crate::sequencer::Event;
@@ -43,12 +44,12 @@ pub trait Reporter: Send {
 ///
 /// # Errors
 /// The first error of the reporter.
-pub fn replay<'a>(
-    events: impl IntoIterator<Item = &'a Event>,
+pub fn replay(
+    events: impl IntoIterator<Item: Borrow<Event>>,
     reporter: &mut dyn Reporter,
 ) -> io::Result<()> {
     for event in events {
-        reporter.event(event)?;
+        reporter.event(event.borrow())?;
     }
     reporter.flush()?;
     reporter.end()

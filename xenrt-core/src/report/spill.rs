@@ -32,6 +32,11 @@ impl Spill {
         if self.buffer.len() >= Self::BLOCK { self.write() } else { Ok(()) }
     }
 
+    /// Whether there is a record of this number.
+    pub(super) fn has(&self, number: usize) -> bool {
+        self.places.get(number).is_some_and(|place| place.1 > 0)
+    }
+
     /// The record of this number, if there is one.
     pub(super) fn get(&mut self, number: usize) -> io::Result<Option<Vec<u8>>> {
         let Some((at, length)) = self.places.get(number).copied().filter(|place| place.1 > 0)

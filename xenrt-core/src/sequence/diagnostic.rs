@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use miette::{LabeledSpan, SourceCode};
 
-use super::{Place, source::Source};
+use super::{Place, syntax::Source};
 
 /// What kind of problem a [`Diagnostic`] tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,38 +20,44 @@ pub enum DiagnosticKind {
     MisplacedElement,
     /// An attribute that the element does not have.
     UnknownAttribute,
-    /// Something of the original's language that this version does not carry out.
-    NotCarriedOut,
+    /// A file that cannot be included: it is not there, not to be read, or includes itself.
+    CannotInclude,
     /// An attribute or element that cannot be left out.
     Missing,
     /// A value that is not of the type or in the range that is expected.
     InvalidValue,
     /// A name, number or element that is there already.
     Duplicate,
-    /// `host` or `guest` with a name that no host or guest has.
+    /// A name that no host, guest, collection, script or test has.
     DanglingReference,
     /// `${NAME}` or `%NAME%` with a name that no variable has, or a variable that refers to itself.
     UndefinedVariable,
     /// Text where only elements can stand.
     UnexpectedText,
-    /// An attribute that is understood and changes nothing yet; always a warning.
+    /// More of something than the limits allow.
+    LimitExceeded,
+    /// A value that the original read in another way than it seems to be meant; always a warning.
+    ReadOtherwise,
+    /// Something that changes nothing; always a warning.
     NoEffect,
 }
 
 impl DiagnosticKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::MalformedXml,
         Self::UnknownElement,
         Self::MisplacedElement,
         Self::UnknownAttribute,
-        Self::NotCarriedOut,
+        Self::CannotInclude,
         Self::Missing,
         Self::InvalidValue,
         Self::Duplicate,
         Self::DanglingReference,
         Self::UndefinedVariable,
         Self::UnexpectedText,
+        Self::LimitExceeded,
+        Self::ReadOtherwise,
         Self::NoEffect,
     ];
 
@@ -62,13 +68,15 @@ impl DiagnosticKind {
             Self::UnknownElement => "unknown_element",
             Self::MisplacedElement => "misplaced_element",
             Self::UnknownAttribute => "unknown_attribute",
-            Self::NotCarriedOut => "not_carried_out",
+            Self::CannotInclude => "cannot_include",
             Self::Missing => "missing",
             Self::InvalidValue => "invalid_value",
             Self::Duplicate => "duplicate",
             Self::DanglingReference => "dangling_reference",
             Self::UndefinedVariable => "undefined_variable",
             Self::UnexpectedText => "unexpected_text",
+            Self::LimitExceeded => "limit_exceeded",
+            Self::ReadOtherwise => "read_otherwise",
             Self::NoEffect => "no_effect",
         }
     }
@@ -79,13 +87,15 @@ impl DiagnosticKind {
             Self::MalformedXml => "not well-formed from here",
             Self::UnknownElement | Self::UnknownAttribute => "unknown",
             Self::MisplacedElement | Self::UnexpectedText => "not here",
-            Self::NotCarriedOut => "not carried out yet",
+            Self::CannotInclude => "not there",
             Self::Missing => "incomplete",
             Self::InvalidValue => "not valid",
             Self::Duplicate => "again",
             Self::DanglingReference => "nobody is called so",
             Self::UndefinedVariable => "cannot be replaced",
-            Self::NoEffect => "no effect yet",
+            Self::LimitExceeded => "too much",
+            Self::ReadOtherwise => "the original read it otherwise",
+            Self::NoEffect => "no effect",
         }
     }
 }

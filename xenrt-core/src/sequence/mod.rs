@@ -6,71 +6,73 @@
 //!
 //! # The language
 //!
-//! It is the original's, of which this version carries out the part below. Whatever else the
-//! original had is refused by name (*known from the original, but not carried out yet*), and what
-//! nobody knows is refused as unknown: nothing in a file is ignored in silence.
+//! It is the original's, whole, with some new words; `docs/sequence-files.md` of the project
+//! documents it, with the differences from the original. [`ReadOptions`] says how a file is read:
+//! strictly or as the original did ([`Mode`]), with which variables from outside, within which
+//! [`Limits`], and where the files are that it includes ([`Loader`]).
 //!
 //! ```xml
 //! <xenrt>
 //!   <variables>
 //!     <GUEST>tiny</GUEST>                <!-- used as ${GUEST} or %GUEST% -->
-//!     <PATCHES><HF1>one</HF1></PATCHES>  <!-- used as ${PATCHES/HF1} or ${PATCHES:HF1} -->
 //!   </variables>
 //!   <prepare>
 //!     <host id="0" alias="source">       <!-- known as RESOURCE_HOST_0, and by its alias -->
 //!       <vm name="${GUEST}">
 //!         <distro>generic-linux</distro> <!-- an image of the lab -->
-//!         <vcpus>2</vcpus>
 //!         <memory>512</memory>           <!-- in MiB -->
 //!         <network device="0" bridge="xenbr0"/>
-//!         <disk device="1" size="8"/>    <!-- in GiB; number="2" makes two -->
 //!       </vm>
 //!     </host>
 //!   </prepare>
 //!   <testsequence group="Basic">         <!-- group, host and guest hold for all inside -->
 //!     <parallel workers="2">
-//!       <serial guest="tiny" blocker="yes">
-//!         <testcase id="lifecycle.reboot" tc="TC-1" name="again">
-//!           <arg>loops=5</arg>           <!-- named -->
-//!           <arg>quick</arg>             <!-- positional -->
+//!       <for iter="LOOPS" values="1,10">
+//!         <testcase id="lifecycle.reboot" name="again-${LOOPS}" guest="tiny" timeout="20m">
+//!           <arg>loops=${LOOPS}</arg>
 //!         </testcase>
-//!       </serial>
+//!       </for>
 //!     </parallel>
+//!     <finally><testcase id="lifecycle.shutdown" guest="tiny"/></finally>
 //!   </testsequence>
 //! </xenrt>
 //! ```
 //!
-//! Truth values are `yes`, `true`, `1`, `no`, `false` and `0`; the first letter decides. `prio`,
-//! `ttype`, `sku` and `depends` of tests, `tc` of blocks and `format` of disks are understood and
-//! change nothing yet: [`Sequence::warnings`] says so. `guest` may also name a guest that a test
-//! makes, if that test has the argument `guest=NAME`.
-//!
 //! # How it is read
 //!
-//! `xml` makes a tree of the text, `vocabulary` says which word may stand where and what becomes
-//! of it, `reader` checks elements and values against it, and `prepare` and `steps` build what the
-//! words mean.
+//! `syntax` makes a tree of the text, `vocabulary` says which word may stand where and what its
+//! values look like, and `read` compares the tree with it, expands loops, conditions and
+//! inclusions, and builds the values of `model`. What the library cannot carry out is in these too;
+//! [`Sequence::not_carried_out`] lists it.
 
 mod diagnostic;
+mod limits;
+mod loader;
 mod model;
-mod parse;
-mod prepare;
-mod reader;
-mod source;
-mod steps;
+mod options;
+mod read;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod values;
-mod variables;
 mod vocabulary;
-mod xml;
 
 pub use diagnostic::{
     Diagnostic, DiagnosticKind, DiagnosticReport, SequenceError, SequenceReport, Severity,
 };
+pub use limits::Limits;
+pub use loader::{Folders, LoadedFile, Loader};
 pub use model::{
-    Action, ActionStep, Argument, Block, BlockKind, Claim, Dependency, GuestStep, HostChoice,
-    HostStep, Node, Place, Prepare, Rounds, Sequence, TestStep, VifStep, Word,
+    Action, ActionStep, Addressing, AfterInstall, AllHostsStep, Architecture, Argument, Block,
+    BlockKind, BlueprintStep, BondMode, BridgeStep, CallArgument, Claim, CloudCluster,
+    CloudMachineKind, CloudMachineStep, CloudNetwork, CloudStep, CloudZone, CpuGovernor,
+    Dependency, DiskStep, GuestAction, GuestCall, GuestFile, GuestStep, HostChoice, HostInstall,
+    HostStep, Ipv6Addressing, License, LinkSpeed, Literal, LocalStorage, MetricLimit, NestedHost,
+    NetworkRole, NetworkUses, NicChoice, Node, NotCarriedOut, PhysicalNetwork, Place, PoolStep,
+    Prepare, PrivateVlan, ProductType, Relation, ResourceWish, Rounds, Scheduler, ScriptFile,
+    Sequence, SharedHostStep, StaticAddress, StorageChoice, StorageLinkArray, StorageOption,
+    StorageStep, StorageType, TestStep, Topology, VifStep, VlanNetwork, Word,
 };
-pub use parse::{parse, parse_with, read};
+pub use options::{Mode, ReadOptions, parse, parse_with, read};
 pub(crate) use values::parse_bool;
+pub use vocabulary::{json_schema, xsd};

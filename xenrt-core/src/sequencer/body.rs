@@ -6,8 +6,8 @@ use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::CancelReason;
 use super::panics::{CaughtPanic, catch, catch_now};
+use super::stop::{Stop, StopReason};
 use crate::Blame;
 use crate::testcase::{
     ErasedTestCase, Outcome, Phase, TestContext, TestDescriptor, TestError, TestResult,
@@ -25,7 +25,7 @@ pub(super) enum Trouble {
     Error(TestError),
     Panic(CaughtPanic),
     TimedOut(Duration),
-    Cancelled(CancelReason),
+    Stopped(StopReason),
     /// It kept its thread and did not listen.
     Stuck(Duration),
 }
@@ -39,8 +39,7 @@ pub(super) struct BodyEnd {
 
 /// Runs `prepare` and `run` of a test, and its clean-up too where nothing is to be done between.
 pub(super) async fn body(cx: TestContext, descriptor: TestDescriptor) -> BodyEnd {
-    let cancel = cx.shared().cancel.clone();
-    let limits = Limits { cx: &cx, deadline: cx.deadline(), cancel: Some(&cancel) };
+    let limits = Limits { cx: &cx, deadline: cx.deadline(), stop: Some(cx.stop()) };
     let mut case = match catch_now(descriptor.make) {
         Ok(case) => case,
         Err(panic) => {
@@ -74,14 +73,14 @@ pub(super) async fn cleanup(
 ) -> Result<(), Trouble> {
     cx.enter(Phase::Cleanup);
     let deadline = Instant::now() + cx.shared().cleanup_reserve;
-    Limits { cx, deadline, cancel: None }.watch(case.cleanup(cx)).await
+    Limits { cx, deadline, stop: None }.watch(case.cleanup(cx)).await
 }
 
 /// How long a part of a test may go on.
 struct Limits<'a> {
     cx: &'a TestContext,
     deadline: Instant,
-    cancel: Option<&'a super::CancelHandle>,
+    stop: Option<&'a Stop>,
 }
 
 impl Limits<'_> {
@@ -97,7 +96,7 @@ impl Limits<'_> {
                 tokio::select! {
                     biased;
                     result = &mut part => result,
-                    reason = self.cancelled() => return Err(Trouble::Cancelled(reason)),
+                    reason = self.stopped() => return Err(Trouble::Stopped(reason)),
                     () = tokio::time::sleep_until(self.deadline) => {
                         return Err(Trouble::TimedOut(started.elapsed()));
                     }
@@ -111,10 +110,9 @@ impl Limits<'_> {
         }
     }
 
-    async fn cancelled(&self) -> CancelReason {
-        let Some(cancel) = self.cancel else { return std::future::pending().await };
-        cancel.cancelled().await;
-        cancel.reason().unwrap_or(CancelReason::TimeIsOver)
+    async fn stopped(&self) -> StopReason {
+        let Some(stop) = self.stop else { return std::future::pending().await };
+        stop.stopped().await
     }
 }
 
@@ -154,9 +152,7 @@ impl Trouble {
                      thread; use `tokio::task::spawn_blocking` for what blocks"
                 ),
             },
-            Self::Cancelled(reason) => Outcome::Blocked {
-                by: format!("the run was cancelled while the test was in {phase} ({reason})"),
-            },
+            Self::Stopped(reason) => Outcome::Blocked { by: reason.during(phase) },
         }
     }
 }

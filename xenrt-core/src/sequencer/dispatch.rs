@@ -1,7 +1,9 @@
-//! The dispatcher: whatever happens goes through it and gets its number there.
+//! What happens in a run: numbered and put on record where it is told, then told to the reporters by
+//! the dispatcher.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,11 +13,13 @@ use tokio::sync::{Notify, oneshot};
 
 use super::exit_code::RunEnd;
 use super::{Event, EventKind, ExitCode, Level, Summary, TestIndex};
-use crate::report::Reporter;
+use crate::report::{Journal, Reporter, Syncer};
 use crate::seconds::micros;
 use crate::testcase::{Marks, Outcome};
 
-/// Where tests and the sequencer put what happens. Putting never waits for a reporter.
+/// Where tests and the sequencer put what happens. An event gets its number and its line in the
+/// journal here and now: when the end of a test was put, it is on record. Putting never waits for a
+/// reporter.
 #[derive(Debug, Clone)]
 pub(crate) struct Events(Arc<Queue>);
 
@@ -32,16 +36,36 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct QueueState {
-    events: Vec<Stamped>,
+    /// The number of the next event.
+    number: u64,
+    /// Until the end of the run.
+    journal: Option<Journal>,
+    /// What went wrong with it.
+    troubles: Vec<String>,
+    /// What the dispatcher has not taken yet.
+    events: Vec<Event>,
     dispatcher_sleeps: bool,
     end: Option<RunEnd>,
 }
 
-#[derive(Debug)]
-struct Stamped {
-    at: Timestamp,
-    test: Option<TestIndex>,
-    what: EventKind,
+/// With what the events of a run begin.
+#[derive(Default)]
+pub(super) struct Beginning {
+    pub(super) journal: Option<Journal>,
+    pub(super) reporters: Vec<Box<dyn Reporter>>,
+    /// Of a run that goes on.
+    pub(super) earlier: Option<Earlier>,
+}
+
+/// What happened in a run before it was interrupted.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    /// Its journal, up to the damage, for the reporters.
+    pub(super) journal: PathBuf,
+    pub(super) next_event: u64,
+    pub(super) results: BTreeMap<TestIndex, (Outcome, Marks)>,
+    /// How long it was at work.
+    pub(super) active: Duration,
 }
 
 /// What the dispatcher knows at the end of a run.
@@ -58,16 +82,22 @@ impl Events {
     /// costs time and not all memory.
     const MOST_WAITING: usize = 50_000;
 
-    /// Starts a dispatcher with these reporters, in a thread of its own: a slow disk, a slow
-    /// terminal or a test that blocks its thread keep nobody else waiting.
+    /// Starts a dispatcher in a thread of its own: a slow terminal or a test that blocks its thread
+    /// keep nobody else waiting.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub(super) fn start(
-        reporters: Vec<Box<dyn Reporter>>,
+        beginning: Beginning,
     ) -> std::io::Result<(Self, oneshot::Receiver<Dispatched>)> {
+        let Beginning { journal, reporters, earlier } = beginning;
+        let state = QueueState {
+            number: earlier.as_ref().map_or(0, |earlier| earlier.next_event),
+            journal,
+            ..QueueState::default()
+        };
         let queue = Arc::new(Queue {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             wake: Condvar::new(),
             waiting: AtomicUsize::new(0),
             drained: Notify::new(),
@@ -76,7 +106,7 @@ impl Events {
         let dispatcher = Dispatcher::new(Arc::clone(&queue), reporters);
         std::thread::Builder::new().name("xenrt-events".to_owned()).spawn(move || {
             // The run may have been dropped; then nobody wants the answer.
-            let _ = sender.send(dispatcher.dispatch());
+            let _ = sender.send(dispatcher.dispatch(earlier));
         })?;
         Ok((Self(queue), receiver))
     }
@@ -88,9 +118,7 @@ impl Events {
         if state.end.is_some() {
             return;
         }
-        // Stamped under the lock, so that times do not run back where numbers run on.
-        state.events.push(Stamped { at: Timestamp::now(), test, what });
-        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        state.put(test, what, &self.0.waiting);
         if std::mem::take(&mut state.dispatcher_sleeps) {
             drop(state);
             self.0.wake.notify_one();
@@ -121,6 +149,35 @@ impl Events {
     }
 }
 
+impl QueueState {
+    /// Puts an event at the end. Under the lock, so that times do not run back where numbers run
+    /// on, and the journal has what was told in the order in which it was told.
+    fn put(&mut self, test: Option<TestIndex>, what: EventKind, waiting: &AtomicUsize) {
+        let event = Event { number: self.number, at: Timestamp::now(), test, what };
+        self.number += 1;
+        let notice = self.journal.as_mut().and_then(|journal| journal.put(&event));
+        self.events.push(event);
+        waiting.fetch_add(1, Ordering::Relaxed);
+        if let Some(notice) = notice {
+            self.trouble(notice, waiting);
+        }
+    }
+
+    /// Says that something is the matter with the journal. What it says again while it cannot be
+    /// written is nothing, so this ends.
+    fn trouble(&mut self, text: String, waiting: &AtomicUsize) {
+        anstream::eprintln!("warning: {text}");
+        self.troubles.push(text.clone());
+        self.put(None, EventKind::Log { level: Level::Warning, text }, waiting);
+    }
+
+    fn write_out(&mut self, waiting: &AtomicUsize) {
+        if let Some(notice) = self.journal.as_mut().and_then(Journal::write_out) {
+            self.trouble(notice, waiting);
+        }
+    }
+}
+
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -134,9 +191,10 @@ struct Dispatcher {
     failures: Vec<String>,
     /// The last event is told.
     ended: bool,
-    number: u64,
     summary: Summary,
     results: BTreeMap<TestIndex, (Outcome, Marks)>,
+    /// How long the run was at work before it was interrupted.
+    earlier: Duration,
     started: Instant,
 }
 
@@ -155,14 +213,18 @@ impl Dispatcher {
             reporters: reporters.into_iter().map(Some).collect(),
             failures: Vec::new(),
             ended: false,
-            number: 0,
             summary: Summary::default(),
             results: BTreeMap::new(),
+            earlier: Duration::ZERO,
             started: Instant::now(),
         }
     }
 
-    fn dispatch(mut self) -> Dispatched {
+    fn dispatch(mut self, earlier: Option<Earlier>) -> Dispatched {
+        let syncer = self.syncer();
+        if let Some(earlier) = earlier {
+            self.earlier(earlier);
+        }
         let mut taken = Vec::new();
         let mut flushed = Instant::now();
         let mut dirty = false;
@@ -174,8 +236,8 @@ impl Dispatcher {
             } else {
                 empty_looks = 0;
                 let count = taken.len();
-                for Stamped { at, test, what } in taken.drain(..) {
-                    self.event(at, test, what);
+                for event in taken.drain(..) {
+                    self.event(event);
                 }
                 self.queue.waiting.fetch_sub(count, Ordering::Relaxed);
                 self.queue.drained.notify_waiters();
@@ -190,12 +252,60 @@ impl Dispatcher {
                 break end;
             }
         };
-        self.finish(end)
+        let dispatched = self.finish(end);
+        // Syncs a last time.
+        drop(syncer);
+        dispatched
+    }
+
+    /// Has the journal synced to the disk, where there is one.
+    fn syncer(&self) -> Option<Syncer> {
+        let state = self.queue.lock();
+        let journal = state.journal.as_ref()?;
+        let queue = Arc::downgrade(&self.queue);
+        let synced = journal.synced(move |notice| {
+            if let Some(queue) = queue.upgrade() {
+                queue.lock().trouble(notice, &queue.waiting);
+            }
+        });
+        drop(state);
+        match synced {
+            Ok(syncer) => Some(syncer),
+            Err(error) => {
+                let notice = format!("the journal is not synced to the disk: {error}");
+                self.queue.lock().trouble(notice, &self.queue.waiting);
+                None
+            }
+        }
+    }
+
+    /// Tells the reporters what happened before, and counts its results.
+    fn earlier(&mut self, earlier: Earlier) {
+        for (outcome, marks) in earlier.results.values() {
+            self.summary.count(outcome, marks);
+        }
+        self.results = earlier.results;
+        self.earlier = earlier.active;
+        if self.reporters.is_empty() {
+            return;
+        }
+        // This run appends to it meanwhile; what it appends comes through the queue.
+        match Journal::open(&earlier.journal) {
+            Ok(reader) => {
+                for event in reader.take_while(|event| event.number < earlier.next_event) {
+                    self.tell(|reporter| reporter.event(&event));
+                }
+            }
+            Err(error) => {
+                let notice = format!("the reports lack what happened earlier: {error}");
+                self.queue.lock().trouble(notice, &self.queue.waiting);
+            }
+        }
     }
 
     /// Takes what is in the queue, after a short wait where it is empty. The end is returned with
     /// the last events.
-    fn take(&self, taken: &mut Vec<Stamped>, empty_looks: u32) -> Option<RunEnd> {
+    fn take(&self, taken: &mut Vec<Event>, empty_looks: u32) -> Option<RunEnd> {
         let mut state = self.queue.lock();
         if state.events.is_empty() && state.end.is_none() && empty_looks > 0 {
             state = if empty_looks < LOOKS_BEFORE_SLEEP {
@@ -214,17 +324,18 @@ impl Dispatcher {
         state.end
     }
 
-    fn event(&mut self, at: Timestamp, test: Option<TestIndex>, what: EventKind) {
-        let event = Event { number: self.number, at, test, what };
-        self.number += 1;
+    fn event(&mut self, event: Event) {
         self.tell(|reporter| reporter.event(&event));
-        if let (Some(test), EventKind::TestFinished { outcome, marks, .. }) = (test, event.what) {
+        if let (Some(test), EventKind::TestFinished { outcome, marks, .. }) =
+            (event.test, event.what)
+        {
             self.summary.count(&outcome, &marks);
             self.results.insert(test, (outcome, marks));
         }
     }
 
     fn flush(&mut self) {
+        self.queue.lock().write_out(&self.queue.waiting);
         self.tell(|reporter| reporter.flush());
     }
 
@@ -253,7 +364,7 @@ impl Dispatcher {
                 continue;
             }
             let warning = EventKind::Log { level: Level::Warning, text };
-            self.event(Timestamp::now(), None, warning);
+            self.queue.lock().put(None, warning, &self.queue.waiting);
         }
     }
 
@@ -262,11 +373,21 @@ impl Dispatcher {
         let what = EventKind::RunFinished {
             summary: self.summary,
             exit_code: exit_code.code(),
-            seconds: micros(self.started.elapsed()),
+            seconds: micros(self.earlier + self.started.elapsed()),
         };
         self.ended = true;
-        self.event(Timestamp::now(), None, what);
-        self.flush();
+        let last = {
+            let mut state = self.queue.lock();
+            state.put(None, what, &self.queue.waiting);
+            state.write_out(&self.queue.waiting);
+            // A test that was given up may still hold the queue; the journal's lock is to be free.
+            state.journal = None;
+            self.failures.append(&mut state.troubles);
+            std::mem::take(&mut state.events)
+        };
+        // With it comes what reporters were said to have failed at since they were last told.
+        last.into_iter().for_each(|event| self.event(event));
+        self.tell(|reporter| reporter.flush());
         self.tell(|reporter| reporter.end());
         Dispatched {
             summary: self.summary,

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::RunOrigin;
+use crate::model::CreatedObject;
 use crate::remote::CommandRecord;
 use crate::seconds::Seconds;
 use crate::testcase::{Marks, Outcome, OutcomeKind, Phase};
@@ -145,7 +147,25 @@ pub enum EventKind {
         lab: String,
         /// Its tests, by number.
         tests: Arc<[PlannedTest]>,
+        /// What it takes to go on with it in another process.
+        #[serde(default, skip_serializing_if = "RunOrigin::is_unknown")]
+        origin: Box<RunOrigin>,
     },
+    /// A host that outlives the run was found with these guests and networks before the run made
+    /// anything on it: they belong to somebody else, and no clean-up touches them.
+    HostFound {
+        /// What the lab calls the host.
+        host: String,
+        /// The names of its guests.
+        guests: Vec<String>,
+        /// The names of its networks.
+        networks: Vec<String>,
+    },
+    /// Something is about to be made on a host. Written before it is: of a run that was killed, it
+    /// is known what may be left.
+    Creating(CreatedObject),
+    /// The host refused to make it; what goes by its name there is not this run's.
+    NotCreated(CreatedObject),
     /// A step of the preparation began: `hosts`, `guest tiny`.
     PrepareStarted {
         /// Which.
@@ -256,11 +276,21 @@ pub enum EventKind {
     Undone {
         /// What: `delete guest "tiny"`.
         undo: String,
+        /// What is gone now, where the undo was about one object of a host.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        object: Option<CreatedObject>,
         /// Why it could not be, if it could not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
-    /// An `<action>` of the sequence ended.
+    /// An `<action>` of the sequence began.
+    ActionStarted {
+        /// Which: `sleep 10s`, `prepare`.
+        action: String,
+        /// The line of the sequence file.
+        line: u32,
+    },
+    /// An `<action>` of the sequence ended, or was not done.
     ActionFinished {
         /// Which: `sleep 10s`, `prepare`.
         action: String,
@@ -301,6 +331,25 @@ pub enum EventKind {
         /// How long it took.
         seconds: Seconds,
     },
+}
+
+impl EventKind {
+    /// Whether something may follow from it that a journal must not know without it: such an event
+    /// is in the file before whoever told it goes on.
+    pub(crate) fn is_milestone(&self) -> bool {
+        matches!(
+            self,
+            Self::RunStarted { .. }
+                | Self::RunResumed { .. }
+                | Self::HostFound { .. }
+                | Self::Creating(_)
+                | Self::NotCreated(_)
+                | Self::Undone { object: Some(_), .. }
+                | Self::TestFinished { .. }
+                | Self::Kept { .. }
+                | Self::RunFinished { .. }
+        )
+    }
 }
 
 fn one() -> u32 {

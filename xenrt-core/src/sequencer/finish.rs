@@ -60,11 +60,12 @@ pub(super) async fn undo_all(cx: &TestContext) -> Vec<String> {
     let mut left = Vec::new();
     while let Some(undo) = cx.take_undo() {
         let description = undo.description().to_owned();
+        let object = undo.object().cloned();
         let error = self::undo(Some(cx), undo).await.err();
         if let Some(error) = &error {
             left.push(format!("could not {description}: {error}"));
         }
-        cx.send(EventKind::Undone { undo: description, error });
+        cx.send(EventKind::Undone { undo: description, object, error });
     }
     cx.forget_guests();
     left
@@ -100,7 +101,7 @@ pub(super) async fn inventory(events: &Events, host: &dyn Host) -> Option<HostIn
 /// What the test left on its hosts, and guests of the preparation that it left otherwise than it
 /// found them.
 pub(super) async fn find_leaks(cx: &TestContext) -> Vec<String> {
-    let resources = &cx.shared().resources;
+    let resources = cx.resources();
     let mut leaked = Vec::new();
     for (at, before) in cx.prepared_guests_used() {
         let guest = &resources.guests[at].guest;

@@ -5,32 +5,38 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::body::{Task, Trouble, body, cleanup};
+use super::claims::Held;
 use super::evidence::{collect_evidence, save_leaks};
 use super::finish::{check, find_leaks, undo_all};
 use super::recover::wait_for_hosts;
-use super::{EventKind, Level, TestIndex, findings};
-use crate::model::{Ability, Host};
-use crate::seconds::micros;
+use super::stop::Stop;
+use super::walk::Ended;
+use super::{EventKind, Level, Resources, TestIndex, findings};
 use crate::testcase::{ErasedTestCase, Marks, Outcome, Phase, RunShared, TestContext};
+
+/// One attempt at a test.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    /// From 1, in this round.
+    pub(crate) attempt: u32,
+    /// From 1.
+    pub(crate) round: u32,
+    /// The hosts that it claims, its default host first.
+    pub(crate) hosts: Box<[usize]>,
+    pub(crate) held: Arc<Held>,
+    pub(crate) stop: Stop,
+    pub(crate) resources: Arc<Resources>,
+}
 
 /// Runs a test: prepare, run, evidence where it did not pass, checks where it did, clean-up, undo,
 /// comparison. Never fails: whatever goes wrong is the outcome of the test.
-pub(super) async fn live(shared: &Arc<RunShared>, index: TestIndex) -> Outcome {
+pub(super) async fn live(shared: &Arc<RunShared>, index: TestIndex, attempt: Attempt) -> Ended {
     let started = Instant::now();
-    let events = &shared.events;
-    if let Some(reason) = reason_to_skip(shared, index) {
-        let outcome = Outcome::Skipped { reason };
-        return finished(shared, index, outcome, Marks::default(), started);
-    }
-    events.send(
-        Some(index),
-        EventKind::TestStarted { attempt: 1, round: 1, lane: 0, hosts: Vec::new() },
-    );
-    let cx = TestContext::new(Arc::clone(shared), index, 1);
-    let mut task = Task::start(&cx, body(cx.clone(), cx.case().descriptor));
+    let cx = TestContext::new(Arc::clone(shared), index, attempt);
+    let mut task = Task::start(&cx, body(cx.clone(), *cx.case().descriptor));
     let overdue = async {
         tokio::select! {
-            () = shared.cancel.cancelled() => {}
+            _ = cx.stop().stopped() => {}
             () = tokio::time::sleep_until(cx.deadline()) => {}
         }
     };
@@ -68,20 +74,7 @@ pub(super) async fn live(shared: &Arc<RunShared>, index: TestIndex) -> Outcome {
             cx.warn(format!("the test did not read its argument {argument}"));
         }
     }
-    finished(shared, index, outcome, marks, started)
-}
-
-fn finished(
-    shared: &RunShared,
-    index: TestIndex,
-    outcome: Outcome,
-    marks: Marks,
-    started: Instant,
-) -> Outcome {
-    let seconds = micros(started.elapsed());
-    let what = EventKind::TestFinished { outcome: outcome.clone(), marks, seconds };
-    shared.events.send(Some(index), what);
-    outcome
+    Ended { outcome, marks, time: started.elapsed() }
 }
 
 async fn clean_up(
@@ -108,32 +101,4 @@ async fn clean_up(
             outcome
         }
     }
-}
-
-/// Why the test cannot run on the hosts of this run, if it cannot. The hosts that it would use are
-/// its default host and those after it, from the first one again.
-fn reason_to_skip(shared: &RunShared, index: TestIndex) -> Option<String> {
-    let case = &shared.cases[index.0 as usize];
-    let needs = &case.descriptor.requires;
-    let hosts = &shared.resources.hosts;
-    if hosts.is_empty() {
-        // A test without any requirement may need no host at all.
-        return (needs.hosts > 1 || !needs.abilities.is_empty())
-            .then(|| "it needs a host, and the sequence prepares none".to_owned());
-    }
-    if needs.hosts > hosts.len() {
-        return Some(format!("it needs {} hosts, and the run has {}", needs.hosts, hosts.len()));
-    }
-    // A `host` attribute that names no host is the test's error, not a reason to skip it.
-    let first = match &case.host {
-        Some(name) => shared.resources.host(name).ok()?,
-        None => 0,
-    };
-    let mut used = hosts.iter().cycle().skip(first).take(needs.hosts.max(1));
-    used.find_map(|host| lacking(host.host.as_ref(), needs.abilities))
-}
-
-fn lacking(host: &dyn Host, needed: &[Ability]) -> Option<String> {
-    let error = needed.iter().find_map(|ability| host.require(*ability).err())?;
-    Some(format!("host {}: {error}", host.name()))
 }

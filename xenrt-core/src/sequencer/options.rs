@@ -1,10 +1,11 @@
 //! What is to be known about a run besides its tests.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Selection;
+use super::{RunOrigin, Selection};
 use crate::lab::LabProvider;
 use crate::report::Reporter;
 
@@ -33,14 +34,32 @@ pub struct RunOptions {
     pub run_folder: PathBuf,
     /// What gives the run hosts; a sequence whose `<prepare>` names none needs none.
     pub provider: Option<Arc<dyn LabProvider>>,
+    /// How long the run may take in all, if there is a limit. When only the
+    /// [`finally_reserve`](Self::finally_reserve) of it is left (at most half of the limit), the run
+    /// is cancelled with [`CancelReason::TimeIsOver`](super::CancelReason::TimeIsOver): tests at work
+    /// are interrupted, the others are Blocked, `finally` blocks run, and everything is undone.
+    pub time_limit: Option<Duration>,
     /// How long preparation and run of a test may take together, where the test does not say.
     pub test_timeout: Duration,
     /// How long evidence, checks and clean-up of a test may take *each*, after and besides its
     /// timeout. Each undo has its own deadline, [`Undo::DEADLINE`](crate::model::Undo::DEADLINE).
     pub cleanup_reserve: Duration,
+    /// How long the `finally` blocks of a block may take after its time is over or the run is
+    /// cancelled. Before that, nothing but the timeouts of their tests limits them.
+    pub finally_reserve: Duration,
     /// After its time is over or the run is cancelled, a test is interrupted at its next `await`;
     /// one that does not come to it for this long is given up. 10 s unless set.
     pub grace: Duration,
+    /// How many more attempts a test that Failed or Errored gets, where its step does not say.
+    pub retries: u32,
+    /// Shuffles the steps of all serial blocks but those with a `seed` of their own. The order of
+    /// each block is drawn from this and from its line; the journal says so, and the same seed gives
+    /// the same order again.
+    pub seed: Option<u64>,
+    /// How long tests took before, by their [labels](super::PlannedTest::label): the steps of
+    /// parallel blocks begin the longest first, so that all end early. Tests that are not here are
+    /// taken for as long as the mean of the others.
+    pub durations: HashMap<String, Duration>,
     /// Which tests of the plan are run.
     pub selection: Selection,
     /// Prints the plan and touches nothing.
@@ -51,6 +70,9 @@ pub struct RunOptions {
     pub allow_leaks: bool,
     /// Whether `journal.jsonl` is written into the folder of the run.
     pub journal: bool,
+    /// What the plan and the lab were made from, for the journal: what it takes to
+    /// [resume](super::resume()) the run in another process.
+    pub origin: RunOrigin,
     /// Who else is told about everything that happens.
     pub reporters: Vec<Box<dyn Reporter>>,
 }
@@ -61,14 +83,20 @@ impl RunOptions {
         Self {
             run_folder: run_folder.into(),
             provider: None,
+            time_limit: None,
             test_timeout: Duration::from_secs(3600),
             cleanup_reserve: Duration::from_secs(300),
+            finally_reserve: Duration::from_secs(600),
             grace: Duration::from_secs(10),
+            retries: 0,
+            seed: None,
+            durations: HashMap::new(),
             selection: Selection::default(),
             dry_run: false,
             keep: Keep::Never,
             allow_leaks: false,
             journal: true,
+            origin: RunOrigin::default(),
             reporters: Vec::new(),
         }
     }
@@ -78,6 +106,11 @@ impl RunOptions {
     pub fn provider(mut self, provider: Arc<dyn LabProvider>) -> Self {
         self.provider = Some(provider);
         self
+    }
+
+    /// What gives the run hosts, for people.
+    pub(super) fn lab_description(&self) -> String {
+        self.provider.as_ref().map_or_else(|| "none".to_owned(), |lab| lab.description())
     }
 
     /// Adds a reporter.
@@ -93,7 +126,9 @@ impl std::fmt::Debug for RunOptions {
         f.debug_struct("RunOptions")
             .field("run_folder", &self.run_folder)
             .field("provider", &self.provider)
+            .field("time_limit", &self.time_limit)
             .field("test_timeout", &self.test_timeout)
+            .field("retries", &self.retries)
             .field("selection", &self.selection)
             .field("keep", &self.keep)
             .field("reporters", &self.reporters.len())

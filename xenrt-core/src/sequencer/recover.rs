@@ -30,7 +30,7 @@ pub(super) async fn wait_for_hosts(cx: &TestContext) -> Vec<String> {
 }
 
 async fn wait_for_host(cx: &TestContext, at: usize, host: &dyn Host) -> Option<String> {
-    let known = &cx.shared().resources.hosts[at].boot_id;
+    let known = &cx.resources().hosts[at].boot_id;
     let mut now = boot_id(host).await;
     if now.is_none() {
         let limit = cx.shared().cleanup_reserve;

@@ -13,15 +13,15 @@ pub(crate) struct Resources {
 }
 
 /// A host of a run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RunHost {
     /// `RESOURCE_HOST_<n>`, the alias, the lab's name.
     pub(crate) names: Vec<String>,
     /// In the scope of the run.
     pub(crate) host: Arc<dyn Host>,
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
     /// The boot that it ran when it was last looked at; `None` where that is not known.
-    pub(crate) boot_id: tokio::sync::Mutex<Option<String>>,
+    pub(crate) boot_id: Arc<tokio::sync::Mutex<Option<String>>>,
 }
 
 /// A guest that the preparation made.

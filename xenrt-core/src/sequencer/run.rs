@@ -1,25 +1,30 @@
 //! A run from its first event to its last.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::body::Task;
-use super::dispatch::{Dispatched, Events};
+use super::claims::Claims;
+use super::dispatch::{Beginning, Dispatched, Earlier, Events};
 use super::exit_code::RunEnd;
 use super::finish::with_causes;
-use super::prepare::{RunObserver, prepare, undo_all};
-use super::walk::Walk;
+use super::prepare::{Preparation, Prepared, RunObserver};
+use super::resume::Leftovers;
+use super::stop::Stop;
+use super::walk::{Limits, Walk};
 use super::{
-    CancelHandle, EventKind, ExitCode, Findings, Keep, Level, Plan, PlannedTest, Resources, RunId,
-    RunOptions, Summary,
+    CancelHandle, CancelReason, EventKind, ExitCode, Findings, Keep, Level, Plan, PlannedTest,
+    RunId, RunOptions, RunOrigin, Summary, TestIndex,
 };
+use crate::Error;
 use crate::lab::LabProvider;
 use crate::model::Scope;
-use crate::report::{Journal, Reporter};
+use crate::report::Journal;
 use crate::testcase::{Marks, Outcome, RunShared};
 
 /// How long a lab may take to take its hosts back.
@@ -64,7 +69,7 @@ pub struct TestResultEntry {
 /// Must be called on a multi-thread runtime if tests may block their thread: such a test is given
 /// up when its time is over, and its thread with it. On a current-thread runtime it would keep the
 /// whole run.
-pub async fn run(plan: Plan, mut options: RunOptions, cancel: CancelHandle) -> RunReport {
+pub async fn run(plan: Plan, options: RunOptions, cancel: CancelHandle) -> RunReport {
     let plan = plan.select(&options.selection);
     let id = RunId(Uuid::new_v4());
     if options.dry_run {
@@ -78,30 +83,61 @@ pub async fn run(plan: Plan, mut options: RunOptions, cancel: CancelHandle) -> R
             reporter_failures: Vec::new(),
         };
     }
-    let (reporters, journal, mut failures) = reporters(&mut options);
-    let (events, dispatched) = match Events::start(reporters) {
+    let mut said = Vec::new();
+    let journal = new_journal(&options, &mut said);
+    let first = EventKind::RunStarted {
+        run: id,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        sequence: plan.file.clone(),
+        lab: options.lab_description(),
+        tests: plan.tests().cloned().collect(),
+        origin: Box::new(RunOrigin {
+            selection: options.selection.clone(),
+            seed: options.seed,
+            ..options.origin.clone()
+        }),
+    };
+    let leftovers = Leftovers::default();
+    go(plan, options, cancel, Start { id, first, said, journal, leftovers, earlier: None }).await
+}
+
+/// With what a run starts, a new one or one that goes on.
+pub(super) struct Start {
+    pub(super) id: RunId,
+    /// Its first event.
+    pub(super) first: EventKind,
+    /// What there is to warn of at once.
+    pub(super) said: Vec<String>,
+    pub(super) journal: Option<Journal>,
+    pub(super) leftovers: Leftovers,
+    pub(super) earlier: Option<Earlier>,
+}
+
+/// Runs what has not ended yet.
+pub(super) async fn go(
+    plan: Plan,
+    mut options: RunOptions,
+    cancel: CancelHandle,
+    start: Start,
+) -> RunReport {
+    let Start { id, first, said, journal, leftovers, earlier } = start;
+    let journal_path = journal.as_ref().map(|journal| journal.path().to_owned());
+    let ended = earlier.as_ref().map(|earlier| earlier.results.clone()).unwrap_or_default();
+    let reporters = std::mem::take(&mut options.reporters);
+    let (events, dispatched) = match Events::start(Beginning { journal, reporters, earlier }) {
         Ok(started) => started,
         Err(error) => return no_dispatcher(id, &error),
     };
-    events.send(
-        None,
-        EventKind::RunStarted {
-            run: id,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            sequence: plan.file.clone(),
-            lab: options
-                .provider
-                .as_ref()
-                .map_or_else(|| "none".to_owned(), |lab| lab.description()),
-            tests: plan.tests().cloned().collect(),
-        },
-    );
-    failures.iter().for_each(|failure| events.log(Level::Warning, failure));
+    events.send(None, first);
+    said.iter().for_each(|text| events.log(Level::Warning, text));
+    plan.warnings().iter().for_each(|text| events.log(Level::Warning, text));
     let plan_cases = Arc::clone(&plan.cases);
     // A task of its own runs on a worker of the runtime, and so the tasks that it starts run there
     // at once; from the caller's thread each of them would wake another thread.
     let runner = Runner {
         plan,
+        ended,
+        leftovers,
         provider: options.provider,
         keep: options.keep,
         allow_leaks: options.allow_leaks,
@@ -109,6 +145,14 @@ pub async fn run(plan: Plan, mut options: RunOptions, cancel: CancelHandle) -> R
         test_timeout: options.test_timeout,
         cleanup_reserve: options.cleanup_reserve,
         grace: options.grace,
+        time_limit: options.time_limit,
+        finally_reserve: options.finally_reserve,
+        limits: Limits {
+            retries: options.retries,
+            finally_reserve: options.finally_reserve,
+            seed: options.seed,
+            durations: options.durations,
+        },
         cancel,
         events: events.clone(),
     };
@@ -124,35 +168,43 @@ pub async fn run(plan: Plan, mut options: RunOptions, cancel: CancelHandle) -> R
     let Ok(Dispatched { summary, exit_code, results, reporter_failures }) = dispatched.await else {
         return no_dispatcher(id, &std::io::Error::other("the dispatcher panicked"));
     };
-    failures.extend(reporter_failures);
+    let failures: Vec<String> = match journal_path {
+        Some(_) => reporter_failures,
+        // It could not be made, which nobody has said among the failures yet.
+        None => said.into_iter().chain(reporter_failures).collect(),
+    };
     let results = results.into_iter().map(|(index, (outcome, marks))| {
         let test = plan_cases[index.0 as usize].planned.clone();
         TestResultEntry { test, outcome, marks }
     });
     let results = results.collect();
-    RunReport { run: id, summary, exit_code, results, journal, reporter_failures: failures }
+    RunReport {
+        run: id,
+        summary,
+        exit_code,
+        results,
+        journal: journal_path,
+        reporter_failures: failures,
+    }
 }
 
-/// The reporters with the journal in front, the journal's path, and what went wrong with it.
-fn reporters(options: &mut RunOptions) -> (Vec<Box<dyn Reporter>>, Option<PathBuf>, Vec<String>) {
-    let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
-    let mut path = None;
-    let mut failures = Vec::new();
-    if options.journal {
-        match Journal::create(options.run_folder.join(Journal::FILE)) {
-            Ok(journal) => {
-                path = Some(journal.path().to_owned());
-                reporters.push(Box::new(journal));
-            }
-            Err(error) => {
-                let failure = format!("{}; the run goes on without it", with_causes(&error));
-                anstream::eprintln!("warning: {failure}");
-                failures.push(failure);
-            }
-        }
+/// The journal of a new run and the copy of its sequence. What cannot be made goes into `said`; the
+/// run goes on without it.
+fn new_journal(options: &RunOptions, said: &mut Vec<String>) -> Option<Journal> {
+    if !options.journal {
+        return None;
     }
-    reporters.append(&mut options.reporters);
-    (reporters, path, failures)
+    let mut failed = |error: &Error| {
+        let failure = format!("{}; the run goes on without it", with_causes(error));
+        anstream::eprintln!("warning: {failure}");
+        said.push(failure);
+    };
+    let journal = Journal::create(options.run_folder.join(Journal::FILE));
+    let journal = journal.inspect_err(&mut failed).ok()?;
+    if let Err(error) = options.origin.keep_copy(&options.run_folder) {
+        failed(&error);
+    }
+    Some(journal)
 }
 
 fn no_dispatcher(run: RunId, error: &std::io::Error) -> RunReport {
@@ -169,6 +221,9 @@ fn no_dispatcher(run: RunId, error: &std::io::Error) -> RunReport {
 /// The parts of a run after its first event and before its last.
 struct Runner {
     plan: Plan,
+    /// Tests that ended before the run was interrupted.
+    ended: BTreeMap<TestIndex, (Outcome, Marks)>,
+    leftovers: Leftovers,
     provider: Option<Arc<dyn LabProvider>>,
     keep: Keep,
     allow_leaks: bool,
@@ -176,12 +231,16 @@ struct Runner {
     test_timeout: Duration,
     cleanup_reserve: Duration,
     grace: Duration,
+    time_limit: Option<Duration>,
+    finally_reserve: Duration,
+    limits: Limits,
     cancel: CancelHandle,
     events: Events,
 }
 
 impl Runner {
-    async fn run(self) -> RunEnd {
+    async fn run(mut self) -> RunEnd {
+        let limits = std::mem::take(&mut self.limits);
         let scope = Scope::observed_by(Arc::new(RunObserver(self.events.clone())));
         let cancelled_twice = async {
             self.cancel.cancelled().await;
@@ -191,11 +250,12 @@ impl Runner {
         };
         let end = tokio::select! {
             biased;
-            end = self.in_order(&scope) => end,
+            end = self.in_order(&scope, limits) => end,
             () = cancelled_twice => {
                 self.at_once(&scope);
                 RunEnd::default()
             }
+            () = self.time_is_over() => RunEnd::default(),
         };
         RunEnd {
             cancelled: self.cancel.is_cancelled(),
@@ -205,17 +265,34 @@ impl Runner {
         }
     }
 
-    async fn in_order(&self, scope: &Scope) -> RunEnd {
+    /// Cancels the run when its time is over but for what is kept back. Does not return.
+    async fn time_is_over(&self) {
+        if let Some(limit) = self.time_limit {
+            let kept_back = self.finally_reserve.min(limit / 2);
+            tokio::time::sleep(limit - kept_back).await;
+            // Whoever cancelled it already must not have done it twice now.
+            if !self.cancel.is_cancelled() {
+                self.cancel.cancel(CancelReason::TimeIsOver);
+            }
+        }
+        std::future::pending().await
+    }
+
+    async fn in_order(&self, scope: &Scope, limits: Limits) -> RunEnd {
         if self.plan.root.is_some() && self.plan.cases.is_empty() {
             self.events.log(Level::Warning, "no test is selected");
             return RunEnd::default();
         }
-        let provider = self.provider.as_ref();
-        let prepared = prepare(&self.plan, provider, scope, &self.events, &self.cancel).await;
-        let (resources, failure) = match prepared {
-            Ok(resources) => (resources, None),
-            Err(error) => (Resources::default(), Some(format!("preparation failed: {error}"))),
-        };
+        let preparation = Arc::new(Preparation::new(
+            &self.plan,
+            self.provider.clone(),
+            self.leftovers.clone(),
+            scope.clone(),
+            self.events.clone(),
+        ));
+        let stop = Stop::when_cancelled(self.cancel.clone());
+        let Prepared { resources, failure } = preparation.first(&stop).await;
+        let failure = failure.map(|error| format!("preparation failed: {error}"));
         let preparation_failed = failure.is_some();
         let mut went_wrong = preparation_failed;
         if let Some(root) = &self.plan.root {
@@ -223,18 +300,21 @@ impl Runner {
             let hosts = resources.hosts.iter().map(|host| Arc::clone(&host.host));
             let guests = resources.guests.iter().map(|guest| Arc::clone(&guest.guest));
             findings.begin(hosts, guests, &self.events).await;
-            let walk = Walk::new(Arc::new(RunShared {
+            let shared = Arc::new(RunShared {
                 findings,
                 events: self.events.clone(),
                 cases: Arc::clone(&self.plan.cases),
-                resources,
-                provider: provider.cloned(),
+                ended: self.ended.clone(),
+                resources: RwLock::new(Arc::new(resources)),
+                claims: Arc::new(Claims::new(&self.plan.semaphores)),
+                provider: self.provider.clone(),
                 run_folder: self.run_folder.clone(),
                 cancel: self.cancel.clone(),
                 test_timeout: self.test_timeout,
                 cleanup_reserve: self.cleanup_reserve,
                 grace: self.grace,
-            }));
+            });
+            let walk = Walk::new(shared, Arc::clone(&preparation), limits);
             walk.walk(root, failure).await;
             went_wrong |= walk.went_wrong();
         }
@@ -244,11 +324,11 @@ impl Runner {
             Keep::Always => true,
         };
         // A lab that was never asked for anything has nothing to take back.
-        let provider = provider.filter(|_| !self.plan.prepare.hosts.is_empty());
+        let provider = self.provider.as_ref().filter(|_| preparation.asks_the_lab());
         let released = match provider {
             Some(provider) if keep => self.keep(provider.as_ref()).await,
             _ => {
-                let undone = undo_all(scope, &self.events).await;
+                let undone = preparation.undo().await;
                 let released = match provider {
                     Some(provider) => self.release(provider.as_ref()).await,
                     None => true,
@@ -289,7 +369,7 @@ impl Runner {
             self.warn(format!("not undone: {}", undo.description()));
         }
         if let Some(provider) = &self.provider
-            && !self.plan.prepare.hosts.is_empty()
+            && self.plan.hosts() > 0
         {
             self.warn(format!("not released: the hosts of {}", provider.description()));
         }

@@ -66,6 +66,8 @@ impl Machine {
             claimed: None,
             unlisted: false,
             at_definition: (vcpus, memory),
+            snapshots: Vec::new(),
+            snapshots_made: 0,
         };
         for vif in &spec.vifs {
             if self.has(Defect::DefineDropsSecondVif) && !vm.vifs.is_empty() {

@@ -14,11 +14,12 @@ use super::host::SimHost;
 use super::machine::{Admitted, Machine};
 use super::migration::{self, identity_after};
 use super::requests::{self, gone};
+use super::snapshots::SimSnapshots;
 use super::vm::Vm;
 use crate::Result;
 use crate::model::{
     Ability, DomainView, Expectation, ExpectedGuest, Guest, GuestAction, GuestKind, GuestView,
-    Host, PowerState, Scope,
+    Host, PowerState, Scope, Snapshots,
 };
 use crate::remote::Wait;
 
@@ -86,7 +87,16 @@ impl SimGuest {
         Self { shared, scope }
     }
 
-    async fn enter(&self, call: SimCall, verb: Option<&str>) -> Result<(Arc<Machine>, Admitted)> {
+    /// Its identity in the simulation, whatever the library takes for it.
+    pub(super) fn real_uuid(&self) -> Uuid {
+        self.shared.uuid
+    }
+
+    pub(super) async fn enter(
+        &self,
+        call: SimCall,
+        verb: Option<&str>,
+    ) -> Result<(Arc<Machine>, Admitted)> {
         let machine = self.shared.machine();
         let name = self.shared.name();
         let host = machine.entry.name.as_str();
@@ -266,6 +276,11 @@ impl Guest for SimGuest {
             }
         }
         machine.answer(&admitted, SimCall::Console, text)
+    }
+
+    fn snapshots(&self) -> Result<Arc<dyn Snapshots>> {
+        self.shared.machine().abilities.require(super::TOOLSTACK, Ability::Snapshots)?;
+        Ok(Arc::new(SimSnapshots(self.clone())))
     }
 
     async fn request_migration(&self, target: &Arc<dyn Host>) -> Result<()> {

@@ -97,7 +97,6 @@ impl SimLab {
     /// Describes a lab; two hosts, seed 0, and nothing takes time, unless said otherwise.
     pub fn builder() -> SimLabBuilder {
         let mut abilities = Abilities::of(Ability::ALL);
-        abilities.remove(Ability::Snapshots, "the simulated toolstack has none");
         abilities.remove(Ability::Pool, "simulated hosts are not pooled");
         let builder = SimLabBuilder {
             entries: Vec::new(),

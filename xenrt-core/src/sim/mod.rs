@@ -64,6 +64,7 @@ mod migration;
 mod networks;
 mod requests;
 mod shell;
+mod snapshots;
 mod time;
 mod toolstack;
 mod vm;

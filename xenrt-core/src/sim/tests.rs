@@ -6,7 +6,8 @@ use super::{
 };
 use crate::lab::{LabFile, LabFileProvider, LabProvider};
 use crate::model::{
-    DiskSpec, Guest, GuestAction, GuestSpec, Memory, NetworkSpec, PowerState, ShutdownMode, VifSpec,
+    Ability, DiskSpec, Guest, GuestAction, GuestSpec, Memory, NetworkSpec, PowerState, Scope,
+    ShutdownMode, SnapshotKind, VifSpec,
 };
 use crate::remote::{Command, RemoteError, ShellExt};
 use crate::{Error, ToolstackErrorKind};
@@ -251,4 +252,53 @@ fn hours_pass_in_no_time() {
     });
     let Error::Timeout { waited, .. } = error.unwrap() else { panic!("not a timeout") };
     assert!(waited >= Duration::from_secs(300) && started.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_goes_back_to_what_it_was() {
+    let lab = SimLab::new();
+    let host = lab.host(0);
+    let before = lab.everything().await;
+    let scope = Scope::default();
+    let guest = host.in_scope(scope.clone()).create_basic_guest("g", "debian").await.unwrap();
+    let boot_id = Command::new("cat").arg("/proc/sys/kernel/random/boot_id");
+    let boot = guest.shell().await.unwrap().text(&boot_id).await.unwrap();
+    let snapshots = guest.snapshots().unwrap();
+
+    let disks = snapshots.create("clean", SnapshotKind::Disks).await.unwrap();
+    let memory = snapshots.create("clean", SnapshotKind::Memory).await.unwrap();
+    assert_eq!(snapshots.list().await.unwrap(), [disks.clone(), memory.clone()]);
+    assert_eq!(guest.power_state().await.unwrap(), PowerState::Running);
+    guest.attach_disk(DiskSpec::new(Memory::mib(8))).await.unwrap();
+    guest.shutdown(ShutdownMode::Clean).await.unwrap();
+    let error = snapshots.create("off", SnapshotKind::Memory).await.unwrap_err();
+    assert!(matches!(error, Error::WrongState { .. }), "{error}");
+
+    snapshots.revert(&memory).await.unwrap();
+    guest.check().await.unwrap();
+    guest.resume().await.unwrap();
+    assert_eq!(guest.view().await.unwrap().disks.len(), 1, "the disk came after the snapshot");
+    assert_eq!(guest.shell().await.unwrap().text(&boot_id).await.unwrap(), boot);
+
+    snapshots.revert(&disks).await.unwrap();
+    assert_eq!(guest.power_state().await.unwrap(), PowerState::Halted);
+    assert_eq!(snapshots.list().await.unwrap().len(), 2, "a revert removes no snapshot");
+    snapshots.delete(&memory).await.unwrap();
+    snapshots.delete(&memory).await.unwrap();
+    let error = snapshots.revert(&memory).await.unwrap_err();
+    assert_eq!(error.toolstack_kind(), Some(ToolstackErrorKind::NoSuchObject));
+
+    while let Some(undo) = scope.take_last() {
+        undo.run().await.unwrap();
+    }
+    assert_eq!(lab.everything().await, before);
+    assert!(guest.snapshots().unwrap().list().await.is_err(), "its snapshots went with it");
+}
+
+#[tokio::test]
+async fn a_toolstack_without_snapshots_says_so() {
+    let lab = SimLab::builder().without(Ability::Snapshots, "its disks are raw files").build();
+    let guest = lab.host(0).create_guest(&GuestSpec::new("g").image("tiny")).await.unwrap();
+    let error = guest.snapshots().unwrap_err().to_string();
+    assert!(error.contains("its disks are raw files"), "{error}");
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::model::{
     CrashAction, Disk, DomainView, GuestKind, GuestView, InsideView, MacAddress, Memory,
-    PowerState, Vif,
+    PowerState, Snapshot, Vif,
 };
 
 /// The files of a machine, by path.
@@ -43,6 +43,10 @@ pub(super) struct Vm {
     pub(super) unlisted: bool,
     /// What it had when it was defined, for toolstacks that forget changes.
     pub(super) at_definition: (u32, Memory),
+    /// Its snapshots, each with the guest as it was.
+    pub(super) snapshots: Vec<(Snapshot, Vm)>,
+    /// How many it ever had.
+    pub(super) snapshots_made: u64,
 }
 
 #[derive(Debug, Clone)]

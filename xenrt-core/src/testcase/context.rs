@@ -1,21 +1,23 @@
 //! What a running test has to work with.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Args, Phase};
+use super::{Args, Marks, Outcome, Phase};
 use crate::lab::LabProvider;
-use crate::model::{ExpectedGuest, Guest, Host, Scope, Undo};
+use crate::model::{CreatedObject, ExpectedGuest, Guest, Host, Scope, Undo};
 use crate::remote::{CommandRecord, Observer};
 use crate::seconds::micros;
+use crate::sequence::{Claim, HostChoice};
 use crate::sequencer::{
-    CancelHandle, EventKind, Events, Findings, Level, PlannedCase, Resources, TestIndex,
+    Attempt, CancelHandle, Claimed, Claims, EventKind, Events, Findings, Level, NotHad,
+    PlannedCase, Resources, Stop, TestIndex,
 };
 use crate::{Error, Result};
 
@@ -33,7 +35,10 @@ pub(crate) struct RunShared {
     pub(crate) findings: Findings,
     pub(crate) events: Events,
     pub(crate) cases: Arc<[PlannedCase]>,
-    pub(crate) resources: Resources,
+    /// Tests that ended before the run was interrupted; they are not run again.
+    pub(crate) ended: BTreeMap<TestIndex, (Outcome, Marks)>,
+    pub(crate) resources: RwLock<Arc<Resources>>,
+    pub(crate) claims: Arc<Claims>,
     pub(crate) provider: Option<Arc<dyn LabProvider>>,
     pub(crate) run_folder: PathBuf,
     pub(crate) cancel: CancelHandle,
@@ -42,10 +47,22 @@ pub(crate) struct RunShared {
     pub(crate) grace: Duration,
 }
 
+impl RunShared {
+    /// What the preparation made last.
+    pub(crate) fn resources(&self) -> Arc<Resources> {
+        Arc::clone(&self.resources.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The preparation was done again.
+    pub(crate) fn set_resources(&self, resources: Resources) {
+        *self.resources.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(resources);
+    }
+}
+
 struct Inner {
     shared: Arc<RunShared>,
     index: TestIndex,
-    attempt: u32,
+    attempt: Attempt,
     deadline: Instant,
     phase: AtomicU8,
     scope: OnceLock<Scope>,
@@ -63,9 +80,9 @@ struct Used {
 }
 
 impl TestContext {
-    pub(crate) fn new(shared: Arc<RunShared>, index: TestIndex, attempt: u32) -> Self {
+    pub(crate) fn new(shared: Arc<RunShared>, index: TestIndex, attempt: Attempt) -> Self {
         let case = &shared.cases[index.0 as usize];
-        let timeout = case.descriptor.timeout.unwrap_or(shared.test_timeout);
+        let timeout = case.timeout.or(case.descriptor.timeout).unwrap_or(shared.test_timeout);
         Self(Arc::new(Inner {
             index,
             attempt,
@@ -80,55 +97,77 @@ impl TestContext {
     }
 
     // ---- what it works on ----
+    //
+    // What is asked for and was not claimed beforehand is claimed now, if it can be.
 
     /// The host with this name: `RESOURCE_HOST_0`, its alias in the sequence, or what the lab
     /// calls it. What is created through the handle is undone after the test, and the commands
     /// that are run through it are recorded for the test.
     ///
     /// # Errors
-    /// [`Error::NotFound`] with the names that there are.
+    /// [`Error::NotFound`] with the names that there are. [`Error::Invalid`] where another test has
+    /// claimed the host for itself and this one did not claim it beforehand: a test claims its
+    /// default host, and as many after it as it requires.
     pub fn host(&self, name: &str) -> Result<Arc<dyn Host>> {
-        let index = self.0.shared.resources.host(name)?;
-        Ok(self.use_host(index))
+        let index = self.resources().host(name)?;
+        self.use_host(index)
     }
 
-    /// The host that the test is meant for: the one that its `host` attribute names, else the
-    /// first one of the run. As [`host`](Self::host).
+    /// The host that the test is meant for: the one that its `host` attribute names or that was
+    /// chosen for it (`any`), else that of the guest that it is meant for by name, else the first
+    /// one of the run. As [`host`](Self::host).
     ///
     /// # Errors
     /// [`Error::NotFound`] for a wrong `host` attribute, or where the run has no host.
     pub fn default_host(&self) -> Result<Arc<dyn Host>> {
+        if let Some(host) = self.0.attempt.hosts.first() {
+            return self.use_host(*host);
+        }
         match &self.case().host {
-            Some(name) => self.host(name),
-            None if self.0.shared.resources.hosts.is_empty() => Err(Error::invalid(
+            Some(HostChoice::Named(name)) => self.host(name),
+            Some(HostChoice::Any) | None => Err(Error::invalid(
                 "the default host",
                 "the run has no host; the sequence needs a <prepare> with a <host>",
             )),
-            None => Ok(self.use_host(0)),
         }
     }
 
-    /// All hosts of the run, in the order of the sequence. As [`host`](Self::host).
-    pub fn hosts(&self) -> Vec<Arc<dyn Host>> {
-        (0..self.0.shared.resources.hosts.len()).map(|index| self.use_host(index)).collect()
-    }
-
-    /// The guest of the preparation with this name. It is Running and reachable unless an earlier
-    /// test left it otherwise, and it must be left as it was found: what differs after the test is
-    /// reported against it as a leak.
+    /// The hosts that the test claims: its [default host](Self::default_host) first, and as many as
+    /// it [requires](super::Requirements::hosts). As [`host`](Self::host).
     ///
     /// # Errors
-    /// [`Error::NotFound`] with the names that there are.
+    /// Where the test has ended.
+    pub fn claimed_hosts(&self) -> Result<Vec<Arc<dyn Host>>> {
+        self.0.attempt.hosts.iter().map(|index| self.use_host(*index)).collect()
+    }
+
+    /// All hosts of the run, in the order of the sequence. As [`host`](Self::host).
+    ///
+    /// # Errors
+    /// As [`host`](Self::host), for the first one that cannot be had.
+    pub fn hosts(&self) -> Result<Vec<Arc<dyn Host>>> {
+        (0..self.resources().hosts.len()).map(|index| self.use_host(index)).collect()
+    }
+
+    /// The guest of the preparation with this name. It is Running and reachable unless its
+    /// preparation or an earlier test left it otherwise, and it must be left as it was found: what
+    /// differs after the test is reported against it as a leak.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] with the names that there are. [`Error::Invalid`] where another test has
+    /// claimed the guest and this one did not claim it beforehand: a test claims the guest that its
+    /// `guest` attribute or its argument `guest` names.
     pub fn guest(&self, name: &str) -> Result<Arc<dyn Guest>> {
-        let index = self.0.shared.resources.guest(name)?;
-        Ok(self.use_guest(index))
+        let index = self.resources().guest(name)?;
+        self.use_guest(index)
     }
 
     /// The guest that the test is meant for: the one that its `guest` attribute or its argument
     /// `guest` names, else the first one of the preparation. As [`guest`](Self::guest).
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a wrong name; [`Error::Invalid`] where the preparation made none.
+    /// [`Error::NotFound`] for a wrong name; [`Error::Invalid`] where the preparation made none; as
+    /// [`guest`](Self::guest).
     pub fn default_guest(&self) -> Result<Arc<dyn Guest>> {
         let invalid = |problem: String| Error::invalid("the default guest", problem);
         if let Some(name) = &self.case().guest {
@@ -137,16 +176,19 @@ impl TestContext {
         let argument = self.args().get::<String>("guest");
         match argument.map_err(|error| invalid(error.to_string()))? {
             Some(name) => self.guest(&name),
-            None if self.0.shared.resources.guests.is_empty() => {
+            None if self.resources().guests.is_empty() => {
                 Err(invalid("the run has no guest; the sequence needs a <vm> in its <host>".into()))
             }
-            None => Ok(self.use_guest(0)),
+            None => self.use_guest(0),
         }
     }
 
     /// All guests of the preparation, in the order of the sequence. As [`guest`](Self::guest).
-    pub fn guests(&self) -> Vec<Arc<dyn Guest>> {
-        (0..self.0.shared.resources.guests.len()).map(|index| self.use_guest(index)).collect()
+    ///
+    /// # Errors
+    /// As [`guest`](Self::guest), for the first one that cannot be had.
+    pub fn guests(&self) -> Result<Vec<Arc<dyn Guest>>> {
+        (0..self.resources().guests.len()).map(|index| self.use_guest(index)).collect()
     }
 
     /// The arguments of the test.
@@ -202,7 +244,14 @@ impl TestContext {
         }
         let plain = |c: char| if c.is_alphanumeric() || "-_.()".contains(c) { c } else { '_' };
         let name: String = self.case().planned.name.chars().map(plain).take(80).collect();
-        let folder = format!("{:03}-{name}", self.0.index.0);
+        // Each attempt keeps its own: the one that failed is the one to be looked at.
+        let which = match (self.round(), self.attempt()) {
+            (1, 1) => String::new(),
+            (1, attempt) => format!("-attempt{attempt}"),
+            (round, 1) => format!("-round{round}"),
+            (round, attempt) => format!("-round{round}-attempt{attempt}"),
+        };
+        let folder = format!("{:03}-{name}{which}", self.0.index.0);
         let folder = self.0.shared.run_folder.join("tests").join(folder);
         std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
             action: "cannot make the folder",
@@ -248,7 +297,12 @@ impl TestContext {
 
     /// Which attempt at the test this is, from 1.
     pub fn attempt(&self) -> u32 {
-        self.0.attempt
+        self.0.attempt.attempt
+    }
+
+    /// Which round of the test this is, from 1, where it or a block around it is repeated.
+    pub fn round(&self) -> u32 {
+        self.0.attempt.round
     }
 
     /// How much of its time is left for `prepare` and `run`; zero when it is over.
@@ -256,9 +310,10 @@ impl TestContext {
         self.0.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Whether the run was cancelled. A test that awaits need not ask: it is interrupted.
+    /// Whether the test is to end, since the run was cancelled or the time of a block around it is
+    /// over. A test that awaits need not ask: it is interrupted.
     pub fn cancelled(&self) -> bool {
-        self.0.shared.cancel.is_cancelled()
+        self.stop().reason().is_some()
     }
 
     // ---- for the sequencer ----
@@ -269,6 +324,14 @@ impl TestContext {
 
     pub(crate) fn case(&self) -> &PlannedCase {
         &self.0.shared.cases[self.0.index.0 as usize]
+    }
+
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.0.attempt.stop
+    }
+
+    pub(crate) fn resources(&self) -> &Resources {
+        &self.0.attempt.resources
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -307,7 +370,7 @@ impl TestContext {
     /// The guests that the test created and the ones of the preparation that it asked for.
     pub(crate) fn guests_used(&self) -> Vec<Arc<dyn Guest>> {
         let mut guests = self.0.scope.get().map(Scope::guests).unwrap_or_default();
-        let resources = &self.0.shared.resources;
+        let resources = self.resources();
         let prepared = self.used().guests.iter().map(|(index, _)| *index).collect::<Vec<_>>();
         guests.extend(prepared.into_iter().map(|at| Arc::clone(&resources.guests[at].guest)));
         guests
@@ -368,27 +431,45 @@ impl TestContext {
         })
     }
 
-    fn use_host(&self, index: usize) -> Arc<dyn Host> {
+    fn use_host(&self, index: usize) -> Result<Arc<dyn Host>> {
+        let run_host = &self.resources().hosts[index];
+        let claim = self.case().claim.unwrap_or(self.case().descriptor.claims.host);
+        self.claim(Claimed::Host(index), claim, || format!("host {:?}", run_host.host.name()))?;
         let mut used = self.used();
         if let Some((_, host)) = used.hosts.iter().find(|(used, _)| *used == index) {
-            return Arc::clone(host);
+            return Ok(Arc::clone(host));
         }
-        let run_host = &self.0.shared.resources.hosts[index];
         let host = run_host.host.in_scope(self.scope().clone());
         run_host.ledger.enter(&self.case().planned.label());
         used.hosts.push((index, Arc::clone(&host)));
-        host
+        Ok(host)
     }
 
-    fn use_guest(&self, index: usize) -> Arc<dyn Guest> {
-        let prepared = &self.0.shared.resources.guests[index];
+    fn use_guest(&self, index: usize) -> Result<Arc<dyn Guest>> {
+        let prepared = &self.resources().guests[index];
+        let claim = self.case().descriptor.claims.guest.unwrap_or(Claim::Exclusive);
+        self.claim(Claimed::Guest(index), claim, || format!("guest {:?}", prepared.name))?;
         // Its host is at work for the test too: evidence and leaks are looked for there.
-        self.use_host(prepared.host);
+        self.use_host(prepared.host)?;
         let mut used = self.used();
         if used.guests.iter().all(|(used, _)| *used != index) {
             used.guests.push((index, prepared.guest.expectation().get()));
         }
-        Arc::clone(&prepared.guest)
+        Ok(Arc::clone(&prepared.guest))
+    }
+
+    /// Claims what was not claimed before the test began.
+    fn claim(&self, what: Claimed, claim: Claim, name: impl Fn() -> String) -> Result<()> {
+        self.0.attempt.held.claim_late(what, claim).map_err(|not_had| {
+            let problem = match not_had {
+                NotHad::Ended => "the test has ended",
+                NotHad::Taken => {
+                    "another test has claimed it, and this one did not before it began; name it with \
+                     `host` or `guest` in the sequence, or require more hosts"
+                }
+            };
+            Error::invalid(name(), problem)
+        })
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
@@ -418,6 +499,18 @@ impl Observer for TestObserver {
     fn command(&self, record: CommandRecord) {
         if let Some(inner) = self.0.upgrade() {
             TestContext(inner).keep_command(record);
+        }
+    }
+
+    fn creating(&self, object: &CreatedObject) {
+        if let Some(inner) = self.0.upgrade() {
+            TestContext(inner).send(EventKind::Creating(object.clone()));
+        }
+    }
+
+    fn not_created(&self, object: &CreatedObject) {
+        if let Some(inner) = self.0.upgrade() {
+            TestContext(inner).send(EventKind::NotCreated(object.clone()));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ErasedTestCase;
 use crate::model::Ability;
+use crate::sequence::Claim;
 
 /// What a test needs of its hosts, before anything is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,25 @@ pub struct Requirements {
     pub hosts: usize,
     /// Abilities that each of them must have.
     pub abilities: &'static [Ability],
+}
+
+/// How a test uses its hosts and guests beside other tests. The sequencer never runs two tests at
+/// the same time whose claims do not go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claims {
+    /// Its hosts: as many as it [requires](Requirements::hosts), its default host first. Where its
+    /// step in the sequence has a `claim`, that counts.
+    pub host: Claim,
+    /// The guest of the preparation that it is meant for. `None` claims the one that the sequence
+    /// names for it, exclusively; `Some` also claims the
+    /// [default guest](crate::testcase::TestContext::default_guest) where it names none.
+    pub guest: Option<Claim>,
+}
+
+impl Claims {
+    /// What a test claims that does not say otherwise: its hosts shared, and the guest that is named
+    /// for it exclusively.
+    pub const DEFAULT: Self = Self { host: Claim::Shared, guest: None };
 }
 
 /// A test as `#[testcase]` describes it. Everything is constant, so that a registry costs nothing.
@@ -29,6 +49,10 @@ pub struct TestDescriptor {
     pub timeout: Option<Duration>,
     /// What it needs.
     pub requires: Requirements,
+    /// How it uses its hosts and guests beside other tests.
+    pub claims: Claims,
+    /// Whether what follows it is blocked when it does not pass, where the sequence does not say.
+    pub blocker: bool,
     /// Words to select it by.
     pub tags: &'static [&'static str],
     /// Where it is written: the Rust path of the type.

@@ -16,7 +16,7 @@ pub use args::{ArgError, Args, FromArg};
 pub use case::{ErasedTestCase, TestCase, erase};
 pub(crate) use context::RunShared;
 pub use context::TestContext;
-pub use descriptor::{Requirements, TestDescriptor};
+pub use descriptor::{Claims, Requirements, TestDescriptor};
 pub use error::{TestError, TestResult};
 pub use outcome::{Marks, Outcome, OutcomeKind, Phase};
 pub use registry::{DuplicateId, Registry, RegistryError};

@@ -162,7 +162,7 @@ fn place(test: &TestDescriptor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testcase::{Requirements, TestCase, TestContext, TestResult, erase};
+    use crate::testcase::{Claims, Requirements, TestCase, TestContext, TestResult, erase};
 
     struct Nothing;
 
@@ -185,6 +185,8 @@ mod tests {
             description: "",
             timeout: None,
             requires: Requirements { hosts: 1, abilities: &[] },
+            claims: Claims::DEFAULT,
+            blocker: false,
             tags: &[],
             type_name: "my_tests::Nothing",
             file: "src/lib.rs",

@@ -1,9 +1,10 @@
 //! The JSON document against its types and its schema.
 
 use xenrt_core::report::{JsonReport, ReportDocument};
-use xenrt_core::testcase::OutcomeKind;
+use xenrt_core::sequencer::{EventKind, Summary};
+use xenrt_core::testcase::{Marks, Outcome, OutcomeKind};
 
-use crate::stream::{everything, many, report};
+use crate::stream::{Stream, everything, many, planned, report, seconds};
 
 #[test]
 fn the_document_has_everything_that_was_told() {
@@ -55,4 +56,41 @@ fn every_test_of_a_large_run_is_in_its_place() {
         assert_eq!(test.name, format!("noop({index})"));
         assert_eq!(test.outcome.kind == OutcomeKind::Failed, index % 1000 == 500);
     }
+}
+
+#[test]
+fn a_run_that_was_cancelled_and_resumed_counts_each_test_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut json = JsonReport::new(folder.path().join(JsonReport::FILE));
+    report(&mut json, |tell| {
+        let mut run = Stream::begin(vec![planned("a.one", "one"), planned("a.two", "two")], tell);
+        run.start(0, 0, &[]);
+        run.finish(0, Outcome::Passed, Marks::default(), 1.0);
+        run.say(None, EventKind::Cancelled { reason: "Ctrl-C".into() });
+        let blocked = Outcome::Blocked { by: "the run was cancelled".into() };
+        run.finish(1, blocked, Marks::default(), 0.0);
+        run.at(5.0);
+        run.say(
+            None,
+            EventKind::RunFinished {
+                summary: Summary::default(),
+                exit_code: 130,
+                seconds: seconds(5.0),
+            },
+        );
+        run.at(60.0);
+        let (version, lab, ended) = ("0.1.0".into(), "another lab".into(), 1);
+        run.say(None, EventKind::RunResumed { version, lab, ended });
+        run.start(1, 0, &[]);
+        run.at(62.0);
+        run.finish(1, Outcome::Passed, Marks::default(), 2.0);
+        run.end(0);
+    });
+    let text = std::fs::read_to_string(json.path()).unwrap();
+    let document: ReportDocument = serde_json::from_str(&text).unwrap();
+    assert_eq!((document.run.counts.passed, document.run.counts.blocked), (2, 0));
+    assert_eq!((document.run.exit_code, document.run.cancelled), (Some(0), None));
+    assert_eq!(document.run.resumed, [60.0]);
+    assert_eq!(document.tests[1].outcome.kind, OutcomeKind::Passed);
+    assert_eq!((document.tests[1].start, document.tests[1].seconds), (Some(60.0), 2.0));
 }

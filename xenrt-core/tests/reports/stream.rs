@@ -52,6 +52,7 @@ impl<T: FnMut(&Event)> Stream<T> {
                 sequence: "sequences/nightly.seq".into(),
                 lab: "two hosts of rack 1".into(),
                 tests: tests.into(),
+                origin: Box::default(),
             },
         );
         stream

@@ -46,8 +46,8 @@ async fn build(cx: &TestContext) -> TestResult {
 
 fn undone(outline: &Outline) -> Vec<String> {
     outline.shown(|what| match what {
-        EventKind::Undone { undo, error: None } => Some(undo.clone()),
-        EventKind::Undone { undo, error: Some(error) } => {
+        EventKind::Undone { undo, error: None, .. } => Some(undo.clone()),
+        EventKind::Undone { undo, error: Some(error), .. } => {
             Some(without_place(&format!("{undo}: {error}")))
         }
         _ => None,

@@ -6,8 +6,16 @@
 mod support;
 
 mod cancel;
+mod claims;
+mod finally;
 mod findings;
 mod hosts;
 mod outcomes;
+mod packing;
 mod plans;
+mod preparation;
 mod reports;
+mod resume;
+mod rounds;
+mod time;
+mod verdicts;

@@ -48,9 +48,30 @@ fn every_unknown_test_is_told_with_its_place_and_the_nearest_name() {
     insta::assert_snapshot!(error);
 }
 
+#[test]
+fn an_unknown_test_is_shown_in_its_line_with_the_nearest_name() {
+    let text = "<xenrt>\n  <testsequence>\n    <testcase id=\"net.pong\"/>\n    <testcase \
+                id=\"net.ping\" depends=\"net:flod\"/>\n  </testsequence>\n</xenrt>\n";
+    let sequence = xenrt_core::sequence::parse(text, "pings.seq").unwrap();
+    let error = Plan::new(&sequence, &Registry::of(tests()).unwrap()).unwrap_err();
+    insta::assert_snapshot!("in_a_line", error);
+    let shown = |text: &str| {
+        let theme = miette::GraphicalTheme::unicode_nocolor();
+        let mut shown = String::new();
+        miette::GraphicalReportHandler::new_themed(theme)
+            .with_width(100)
+            .render_report(&mut shown, &error.clone().into_report(text))
+            .unwrap();
+        shown
+    };
+    insta::assert_snapshot!(shown(text));
+    // Of a text that is another one by now, no line is shown.
+    insta::assert_snapshot!(shown("<xenrt/>"));
+}
+
 fn selected(run: &[&str], skip: &[&str]) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    let selection = Selection { run: words(run), skip: words(skip) };
+    let selection = Selection { run: words(run), skip: words(skip), ..Selection::default() };
     plan().select(&selection).tests().map(|test| test.label()).collect()
 }
 

@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: ours and its peers, alternating in one run, as ratios.
 
 mod noop;
+mod seqfile;
 mod shell;
+mod sim;
 mod table;
 mod xe;
 
@@ -27,7 +29,7 @@ pub(crate) struct Arguments {
     rounds: u16,
 }
 
-const NAMES: [&str; 4] = ["noop", "shell-seq", "shell-par8", "xe-calls"];
+const NAMES: [&str; 6] = ["noop", "shell-seq", "shell-par8", "seqfile", "sim", "xe-calls"];
 
 /// Measures, in a release build.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -41,9 +43,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         }
         anstream::eprintln!("measuring {name}");
         rows.extend(match name {
-            "noop" => noop::run(arguments.rounds.into())?,
+            "noop" => {
+                let mut rows = noop::run(arguments.rounds.into())?;
+                rows.extend(noop::sizes(arguments.rounds.into())?);
+                rows
+            }
             "shell-seq" => shell::run(name, 1, arguments.rounds.into())?,
             "shell-par8" => shell::run(name, 8, arguments.rounds.into())?,
+            "seqfile" => seqfile::run(arguments.rounds.into())?,
+            "sim" => sim::run(arguments.rounds.into())?,
             "xe-calls" => xe::run(arguments.rounds.into())?,
             _ => return Err(format!("the benchmark {name} is listed and not there").into()),
         });
@@ -53,6 +61,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         std::fs::write(file, serde_json::to_string_pretty(&rows)?)
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One measurement in a process of its own.
+pub(crate) fn noop_alone(tests: usize) -> Result<ExitCode, Error> {
+    noop::alone(tests)?;
     Ok(ExitCode::SUCCESS)
 }
 

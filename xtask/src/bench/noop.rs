@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use xenrt_core::sequence::parse;
 use xenrt_core::sequencer::{CancelHandle, ExitCode, Plan, RunOptions, run as run_plan};
 use xenrt_core::testcase::{
-    Registry, Requirements, TestCase, TestContext, TestDescriptor, TestResult, erase,
+    Claims, Registry, Requirements, TestCase, TestContext, TestDescriptor, TestResult, erase,
 };
 
 use super::{Error, Row, median};
@@ -58,6 +58,81 @@ pub(super) fn run(rounds: usize) -> Result<Vec<Row>, Error> {
     }])
 }
 
+/// Runs of different sizes, each in a process of its own: neither speed nor memory may get worse
+/// with the number of tests, but for what the results of a test take.
+pub(super) fn sizes(rounds: usize) -> Result<Vec<Row>, Error> {
+    let mut measured: Vec<(usize, Vec<Alone>)> =
+        SIZES.iter().map(|size| (*size, Vec::new())).collect();
+    for _ in 0..rounds {
+        for (size, alone) in &mut measured {
+            alone.push(in_a_process(*size)?);
+        }
+    }
+    let rate = |(size, alone): &(usize, Vec<Alone>)| {
+        median(alone.iter().map(|one| *size as f64 / one.seconds).collect())
+    };
+    let smallest = measured.first().map_or(f64::NAN, rate);
+    let rows = measured.iter().map(|entry| {
+        let (size, alone) = entry;
+        let peak = median(alone.iter().map(|one| one.peak_kib).collect());
+        let before = median(alone.iter().map(|one| one.before_kib).collect());
+        Row {
+            name: format!("noop-{size}"),
+            unit: "tests/s".to_owned(),
+            ours: rate(entry),
+            peer: format!("noop-{}", SIZES[0]),
+            peer_value: Some(smallest),
+            ratio: Some(rate(entry) / smallest),
+            note: format!(
+                "peak memory {:.1} MiB, of which {:.2} KiB a test were not there before",
+                peak / 1024.0,
+                (peak - before) / *size as f64
+            ),
+        }
+    });
+    Ok(rows.collect())
+}
+
+const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
+
+/// What one run in a process of its own took.
+struct Alone {
+    seconds: f64,
+    /// The most memory that the process had, and what it had before the run.
+    peak_kib: f64,
+    before_kib: f64,
+}
+
+fn in_a_process(tests: usize) -> Result<Alone, Error> {
+    let program = std::env::current_exe()?;
+    let output = Program::new(program).arg("bench-noop").arg(tests.to_string()).output()?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let numbers: Vec<f64> =
+        printed.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let [seconds, peak_kib, before_kib] = numbers[..] else {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("a run of {tests} tests printed {printed:?} and {errors:?}").into());
+    };
+    Ok(Alone { seconds, peak_kib, before_kib })
+}
+
+/// Runs so many tests and prints the seconds, and the peak and the earlier memory in KiB.
+pub(super) fn alone(tests: usize) -> Result<(), Error> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let before = memory("VmRSS:")?;
+    let rate = runtime.block_on(ours_rate(tests))?;
+    anstream::println!("{} {} {before}", tests as f64 / rate, memory("VmHWM:")?);
+    Ok(())
+}
+
+/// A line of proc_pid_status(5), in KiB.
+fn memory(line: &str) -> Result<f64, Error> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let text = status.lines().find_map(|text| text.strip_prefix(line));
+    let number = text.and_then(|text| text.split_whitespace().next()?.parse().ok());
+    number.ok_or_else(|| format!("/proc/self/status has no {line}").into())
+}
+
 struct Nothing;
 
 #[async_trait]
@@ -79,6 +154,8 @@ async fn ours_rate(count: usize) -> Result<f64, Error> {
         description: "Does nothing.",
         timeout: None,
         requires: Requirements { hosts: 1, abilities: &[] },
+        claims: Claims::DEFAULT,
+        blocker: false,
         tags: &[],
         type_name: "Nothing",
         file: file!(),

@@ -171,5 +171,6 @@ pub(super) const CHECKS: &[Check] = &[
             }
             Ok(())
         })
-    }),
+    })
+    .alone(),
 ];

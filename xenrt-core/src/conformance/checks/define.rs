@@ -191,7 +191,8 @@ pub(super) const CHECKS: &[Check] = &[
                 Ok(guest.check().await?)
             })
         },
-    ),
+    )
+    .alone(),
     Check::quick(
         "define.unknown_image",
         "an image that there is not is refused with the names that there are",
@@ -210,14 +211,16 @@ pub(super) const CHECKS: &[Check] = &[
         Box::pin(async move {
             nothing_of(cx, &GuestSpec::new(cx.name("a")), "a guest with nothing to boot from").await
         })
-    }),
+    })
+    .alone(),
     Check::quick("define.no_vcpus", "a guest without vCPUs is refused", |cx| {
         Box::pin(async move {
             let mut spec = cx.spec("a");
             spec.vcpus = 0;
             nothing_of(cx, &spec, "a guest without vCPUs").await
         })
-    }),
+    })
+    .alone(),
     Check::quick(
         "define.missing_network",
         "a VIF on a network that there is not is refused and leaves nothing",
@@ -236,7 +239,8 @@ pub(super) const CHECKS: &[Check] = &[
                 same("what it left", cx.host().inventory().await?.added_since(&before), Vec::new())
             })
         },
-    ),
+    )
+    .alone(),
     Check::quick(
         "define.missing_disk",
         "a disk that there is not is refused as a missing file and leaves nothing",
@@ -250,31 +254,36 @@ pub(super) const CHECKS: &[Check] = &[
                 same("what it left", cx.host().inventory().await?.added_since(&before), Vec::new())
             })
         },
-    ),
+    )
+    .alone(),
     Check::quick("define.relative_disk", "the path of a disk must be absolute", |cx| {
         Box::pin(async move {
             let spec = cx.spec("a").disk(DiskSpec::existing("disk.raw"));
             nothing_of(cx, &spec, "a relative path").await
         })
-    }),
+    })
+    .alone(),
     Check::quick("define.device_twice", "two disks with one device name are refused", |cx| {
         Box::pin(async move {
             let disk = || DiskSpec::new(Memory::mib(8)).device("xvdq");
             nothing_of(cx, &cx.spec("a").disk(disk()).disk(disk()), "a device name twice").await
         })
-    }),
+    })
+    .alone(),
     Check::quick("define.odd_device", "a device name that there cannot be is refused", |cx| {
         Box::pin(async move {
             let disk = DiskSpec::new(Memory::mib(8)).device("../x");
             nothing_of(cx, &cx.spec("a").disk(disk), "the device name ../x").await
         })
-    }),
+    })
+    .alone(),
     Check::quick("define.mac_twice", "two VIFs with one hardware address are refused", |cx| {
         Box::pin(async move {
             let vif = || VifSpec::on_default().mac(MAC);
             nothing_of(cx, &cx.spec("a").vif(vif()).vif(vif()), "an address twice").await
         })
-    }),
+    })
+    .alone(),
     Check::quick(
         "define.too_much_memory",
         "a guest larger than its host is refused for want of memory, and has no domain",
@@ -289,5 +298,6 @@ pub(super) const CHECKS: &[Check] = &[
                 same("the number of domains", cx.host().domains().await?.len(), before)
             })
         },
-    ),
+    )
+    .alone(),
 ];

@@ -108,7 +108,8 @@ pub(super) const CHECKS: &[Check] = &[
                 same("what is left", cx.host().inventory().await?.added_since(&before), Vec::new())
             })
         },
-    ),
+    )
+    .alone(),
     Check::quick(
         "host.inventory_sorted",
         "the inventory is sorted and the same when nothing happened",
@@ -119,7 +120,8 @@ pub(super) const CHECKS: &[Check] = &[
                 same("the second one", other, one)
             })
         },
-    ),
+    )
+    .alone(),
     Check::quick(
         "host.evidence",
         "every source of evidence gives something, in a file of its own",

@@ -65,7 +65,8 @@ pub(super) const CHECKS: &[Check] = &[
             })
         },
     )
-    .needs(SUSPEND),
+    .needs(SUSPEND)
+    .alone(),
     Check::boots(
         "memory.suspend_keeps",
         "a guest has the same devices, vCPUs and memory when it is resumed",
@@ -113,7 +114,8 @@ pub(super) const CHECKS: &[Check] = &[
             })
         },
     )
-    .needs(SUSPEND),
+    .needs(SUSPEND)
+    .alone(),
     Check::boots("memory.delete_suspended", "a suspended guest can be deleted", |cx| {
         Box::pin(async move {
             let guest = cx.own_up("a").await?;

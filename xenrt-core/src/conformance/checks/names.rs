@@ -96,6 +96,13 @@ pub(super) const CHECKS: &[Check] = &[
             taken_as_it_is(cx, name + &"x".repeat(rest)).await
         })
     }),
+    Check::quick("names.longest", "a name of 255 bytes is kept whole", |cx| {
+        Box::pin(async move {
+            let name = cx.name("longest");
+            let rest = 255 - name.len();
+            taken_as_it_is(cx, name + &"x".repeat(rest)).await
+        })
+    }),
     Check::quick("names.prefix", "a guest is not mistaken for one whose name begins alike", |cx| {
         Box::pin(async move {
             let short = cx.halted("pre").await?;

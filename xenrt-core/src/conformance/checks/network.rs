@@ -21,7 +21,8 @@ pub(super) const CHECKS: &[Check] = &[
             same("how often it is listed", listed(cx, "xrtc1").await?, 1)
         })
     })
-    .needs(NEEDS),
+    .needs(NEEDS)
+    .alone(),
     Check::quick("network.remove", "a network that was removed is not listed", |cx| {
         Box::pin(async move {
             cx.host().create_network(&NetworkSpec::isolated("xrtc1")).await?;
@@ -29,11 +30,13 @@ pub(super) const CHECKS: &[Check] = &[
             same("how often it is listed", listed(cx, "xrtc1").await?, 0)
         })
     })
-    .needs(NEEDS),
+    .needs(NEEDS)
+    .alone(),
     Check::quick("network.remove_twice", "removing a network that is gone succeeds", |cx| {
         Box::pin(async move { Ok(cx.host().remove_network("xrtc1").await?) })
     })
-    .needs(NEEDS),
+    .needs(NEEDS)
+    .alone(),
     Check::quick("network.taken", "a network cannot have the name of another one", |cx| {
         Box::pin(async move {
             let spec = NetworkSpec::isolated("xrtc1");
@@ -41,7 +44,8 @@ pub(super) const CHECKS: &[Check] = &[
             invalid(cx.host().define_network(&spec).await, "a name that is taken")
         })
     })
-    .needs(NEEDS),
+    .needs(NEEDS)
+    .alone(),
     Check::quick(
         "network.names",
         "a name that no bridge can have is refused, and nothing is made",
@@ -56,14 +60,16 @@ pub(super) const CHECKS: &[Check] = &[
             })
         },
     )
-    .needs(NEEDS),
+    .needs(NEEDS)
+    .alone(),
     Check::quick("network.longest_name", "a network can have a name of 15 bytes", |cx| {
         Box::pin(async move {
             let made = cx.host().create_network(&NetworkSpec::isolated("xrtc-15-bytes-x")).await?;
             same("its name", made.name.as_str(), "xrtc-15-bytes-x")
         })
     })
-    .needs(NEEDS),
+    .needs(NEEDS)
+    .alone(),
     Check::quick("network.in_use", "a network that a guest uses is not removed", |cx| {
         Box::pin(async move {
             let network = cx.host().create_network(&NetworkSpec::isolated("xrtc1")).await?;
@@ -79,7 +85,8 @@ pub(super) const CHECKS: &[Check] = &[
             Ok(cx.host().remove_network(&network.name).await?)
         })
     })
-    .needs(NEEDS),
+    .needs(NEEDS)
+    .alone(),
     Check::quick(
         "network.foreign",
         "a network that the library did not make is never removed",
@@ -94,7 +101,8 @@ pub(super) const CHECKS: &[Check] = &[
                 same("the networks", cx.host().networks().await?, before)
             })
         },
-    ),
+    )
+    .alone(),
     Check::quick("network.uplink", "a network with an uplink has it", |cx| {
         Box::pin(async move {
             let Some(spare) = cx.host().entry().attributes.get("spare_interface") else {
@@ -114,7 +122,8 @@ pub(super) const CHECKS: &[Check] = &[
             same("its kind", found.map(|network| network.kind), Some(kind))
         })
     })
-    .needs(NEEDS),
+    .needs(NEEDS)
+    .alone(),
     Check::quick(
         "network.missing_uplink",
         "a network cannot have an uplink that there is not",
@@ -128,5 +137,6 @@ pub(super) const CHECKS: &[Check] = &[
             })
         },
     )
-    .needs(NEEDS),
+    .needs(NEEDS)
+    .alone(),
 ];

@@ -121,7 +121,8 @@ pub(super) const CHECKS: &[Check] = &[
                 Ok(())
             })
         },
-    ),
+    )
+    .alone(),
     Check::boots(
         "power.shutdown",
         "a guest that is asked shuts itself down and leaves nothing",
@@ -138,7 +139,8 @@ pub(super) const CHECKS: &[Check] = &[
                 same("what it left", left, Vec::new())
             })
         },
-    ),
+    )
+    .alone(),
     Check::boots(
         "power.shutdown_by_itself",
         "a guest that shuts itself down is halted in both views",
@@ -189,6 +191,20 @@ pub(super) const CHECKS: &[Check] = &[
             Ok(guest.check().await?)
         })
     }),
+    Check::boots(
+        "power.reset_paused",
+        "a paused guest that is reset is another boot, and answers again",
+        |cx| {
+            Box::pin(async move {
+                let guest = cx.up().await?;
+                let before = boot_id(&guest).await?;
+                guest.pause().await?;
+                guest.reboot(ShutdownMode::Hard).await?;
+                ensure(boot_id(&guest).await? != before, "it is the boot from before")?;
+                Ok(guest.check().await?)
+            })
+        },
+    ),
     Check::boots("power.reboot_by_itself", "a guest that reboots itself runs again", |cx| {
         Box::pin(async move {
             let guest = cx.up().await?;
@@ -302,7 +318,8 @@ pub(super) const CHECKS: &[Check] = &[
                 power_is(&guest, PowerState::Paused).await
             })
         },
-    ),
+    )
+    .alone(),
 ];
 
 fn tail(text: &str) -> &str {

@@ -159,5 +159,6 @@ pub(super) const CHECKS: &[Check] = &[
                 Ok(after.within(cx.patience()).await?)
             })
         },
-    ),
+    )
+    .alone(),
 ];

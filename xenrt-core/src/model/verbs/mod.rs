@@ -11,4 +11,4 @@ pub(super) mod migrate;
 pub(super) mod power;
 pub(super) mod reach;
 pub(super) mod resources;
-mod steps;
+pub(super) mod steps;

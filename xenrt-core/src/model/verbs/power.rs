@@ -59,10 +59,12 @@ pub(in crate::model) async fn reboot<G: Guest + ?Sized>(
         ShutdownMode::Clean => GuestAction::Reboot,
         ShutdownMode::Hard => GuestAction::Reset,
     };
-    steps::require_allowed(guest, &action).await?;
+    let state = steps::require_allowed(guest, &action).await?;
     let was_reachable = guest.expectation().get().reachable;
     let domid_before = guest.domain().await?.map(|domain| domain.domid);
-    let boot_before = if was_reachable { Some(steps::boot_id(guest).await?) } else { None };
+    // A paused guest cannot be asked for it; its new domain has to do.
+    let asked = was_reachable && state == PowerState::Running;
+    let boot_before = if asked { Some(steps::boot_id(guest).await?) } else { None };
     guest.request(&action).await?;
     let waiting_for = format!("guest {} to have rebooted", guest.name());
     wait_until(waiting_for, || async {

@@ -6,7 +6,7 @@ use crate::model::{Guest, GuestAction, PowerState};
 use crate::remote::{Command, ShellExt, Wait, shorten_middle, wait_until};
 use crate::{Error, Result};
 
-pub(super) fn wrong_state<G: Guest + ?Sized>(
+pub(in crate::model) fn wrong_state<G: Guest + ?Sized>(
     guest: &G,
     verb: &'static str,
     state: PowerState,

@@ -178,7 +178,11 @@ impl Console {
             }
             EventKind::RunResumed { lab, ended, .. } => {
                 // Those that were running are run again.
-                self.board.lock().running.clear();
+                let mut board = self.board.lock();
+                board.running.clear();
+                board.ended = *ended as usize;
+                drop(board);
+                (self.over, self.failures) = (false, Vec::new());
                 let text = format!("{} had ended, lab: {lab}", count(*ended as usize));
                 self.line(STRONG, "RESUMED", None, &text);
             }
@@ -207,7 +211,7 @@ impl Console {
                 self.line(BAD, "FOUND", None, &format!("{pattern} in {source}\n{excerpt}"));
             }
             EventKind::Log { level: Level::Warning, text } => self.line(ODD, "WARNING", None, text),
-            EventKind::Undone { undo, error: Some(error) } => {
+            EventKind::Undone { undo, error: Some(error), .. } => {
                 self.line(ODD, "WARNING", None, &format!("could not {undo}: {error}"));
             }
             EventKind::Cancelled { reason } => {
@@ -484,25 +488,25 @@ impl Reporter for Console {
                 writer.write_all(text.as_bytes())?;
                 writer.flush()
             }
-            Out::Terminal(live) => {
-                live.show(&text, &self.board.lock())?;
-                if self.over { live.end() } else { Ok(()) }
-            }
+            Out::Terminal(live) => live.show(&text, &self.board.lock()),
         }
     }
 
     fn end(&mut self) -> io::Result<()> {
         // Puts the terminal back.
         self.watcher = None;
-        if self.over {
-            return Ok(());
+        if !self.over {
+            let board = self.board.lock();
+            let (ended, all) = (board.ended, board.planned.len());
+            drop(board);
+            let text = format!("the run has no end: {ended} of {all} tests ended");
+            self.line(BAD, "BROKE OFF", None, &text);
+            self.over = true;
+            self.flush()?;
         }
-        let board = self.board.lock();
-        let text =
-            format!("the run has no end: {} of {} tests ended", board.ended, board.planned.len());
-        drop(board);
-        self.line(BAD, "BROKE OFF", None, &text);
-        self.over = true;
-        self.flush()
+        match &mut self.out {
+            Out::Lines(_) => Ok(()),
+            Out::Terminal(live) => live.end(),
+        }
     }
 }

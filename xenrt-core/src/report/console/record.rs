@@ -116,7 +116,7 @@ impl TestRecord {
                 self.evidence += 1;
                 self.first_evidence.get_or_insert_with(|| file.clone());
             }
-            EventKind::Undone { undo, error: Some(error) } => {
+            EventKind::Undone { undo, error: Some(error), .. } => {
                 self.warnings.push(format!("could not {undo}: {error}"));
             }
             EventKind::TestFinished { outcome, marks, seconds } => {

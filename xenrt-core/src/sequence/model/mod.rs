@@ -1,16 +1,44 @@
 //! What a sequence file says, in types.
 
+mod cloud;
+mod guest;
+mod host;
+mod job;
+mod network;
+mod pool;
+mod prepare;
 mod steps;
+mod storage;
+mod support;
 
 use std::collections::BTreeMap;
 
 use super::Diagnostic;
-use crate::model::Memory;
 
+pub use cloud::{
+    BlueprintStep, CloudCluster, CloudMachineKind, CloudMachineStep, CloudNetwork, CloudStep,
+    CloudZone,
+};
+pub use guest::{
+    AfterInstall, Architecture, CallArgument, DiskStep, GuestAction, GuestCall, GuestFile,
+    GuestStep, Literal, StaticAddress, StorageChoice, VifStep,
+};
+pub use host::{
+    Addressing, AllHostsStep, CpuGovernor, HostInstall, HostStep, Ipv6Addressing, License,
+    LocalStorage, NestedHost, ProductType, SharedHostStep,
+};
+pub use job::{MetricLimit, NotCarriedOut, Relation, ResourceWish, Scheduler, ScriptFile};
+pub use network::{
+    BondMode, BridgeStep, LinkSpeed, NetworkRole, NetworkUses, NicChoice, PhysicalNetwork,
+    PrivateVlan, Topology, VlanNetwork,
+};
+pub use pool::PoolStep;
+pub use prepare::Prepare;
 pub use steps::{
     Action, ActionStep, Argument, Block, BlockKind, Claim, Dependency, HostChoice, Node, Rounds,
     TestStep, Word,
 };
+pub use storage::{StorageLinkArray, StorageOption, StorageStep, StorageType};
 
 /// Where in a file something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -26,75 +54,29 @@ pub struct Place {
 }
 
 /// A whole sequence file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sequence {
     /// The file, as it was named by whoever read it.
     pub file: String,
-    /// `<variables>`: values by name; nested elements have names with `/` between the parts.
-    /// References to other variables are replaced.
+    /// `<variables>` and `<default>`: values by name; nested elements have names with `/` between
+    /// the parts. References to other variables are replaced.
     pub variables: BTreeMap<String, String>,
+    /// `<preprepare>`: what is built before [`prepare`](Self::prepare), such as the hosts of which
+    /// nested hosts are guests. Where a file has nested hosts and no `<preprepare>`, it is those.
+    pub preprepare: Prepare,
     /// `<prepare>`: what is built before the first test.
     pub prepare: Prepare,
     /// `<semaphores>`: how many tests of one class may be at work at the same time, by the class's
     /// name in lower case.
     pub semaphores: BTreeMap<String, usize>,
+    /// `<script>`: scripts for guests.
+    pub scripts: Vec<ScriptFile>,
+    /// `<perfcheck>`: between which values measured values are sane.
+    pub perfcheck: Vec<MetricLimit>,
+    /// `<scheduler>`: what it asks of whoever chooses its machines.
+    pub scheduler: Option<Scheduler>,
     /// `<testsequence>`: the tests. A sequence without one only prepares.
     pub tests: Option<Block>,
-    /// What the file says that changes nothing; for whoever runs it to show.
+    /// What the file says that is odd or changes nothing; for whoever runs it to show.
     pub warnings: Vec<Diagnostic>,
-}
-
-/// What is built before the first test.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Prepare {
-    /// The hosts, in the order of the file.
-    pub hosts: Vec<HostStep>,
-}
-
-/// One `<host>`. Its name and alias are those that `host` of a test means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostStep {
-    /// `id`: its number among the machines of the run, `0` unless given.
-    pub id: u32,
-    /// `alias`: the name by which tests know it besides `RESOURCE_HOST_<id>`.
-    pub alias: Option<String>,
-    /// Its `<vm>` children.
-    pub guests: Vec<GuestStep>,
-    /// Where it stands.
-    pub place: Place,
-}
-
-impl HostStep {
-    /// The name by which tests know it always: `RESOURCE_HOST_<id>`, as in the original.
-    pub fn name(&self) -> String {
-        format!("RESOURCE_HOST_{}", self.id)
-    }
-}
-
-/// One `<vm>`: a guest that is there, running and reachable, when the tests begin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GuestStep {
-    /// `name`: the name of the guest and by which tests know it.
-    pub name: String,
-    /// `<distro>`: the image; `generic-linux` unless given.
-    pub distro: String,
-    /// `<vcpus>`.
-    pub vcpus: Option<u32>,
-    /// `<memory>`, in MiB in the file.
-    pub memory: Option<Memory>,
-    /// `<network>`: its VIFs; one on the host's guest network unless given.
-    pub vifs: Vec<VifStep>,
-    /// `<disk>`: sizes of its extra disks, in GB in the file.
-    pub disks: Vec<Memory>,
-    /// Where it stands.
-    pub place: Place,
-}
-
-/// One `<network>` of a `<vm>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VifStep {
-    /// `device`: its number.
-    pub device: u32,
-    /// `bridge`: the network; the host's guest network unless given.
-    pub network: Option<String>,
 }

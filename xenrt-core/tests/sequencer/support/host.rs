@@ -24,6 +24,7 @@ pub(crate) struct State {
     /// Everything that was done, in order.
     pub(crate) log: Mutex<Vec<String>>,
     pub(crate) guests: Mutex<BTreeMap<String, PowerState>>,
+    pub(crate) networks: Mutex<Vec<String>>,
     /// More objects for the inventory.
     pub(crate) objects: Mutex<Vec<String>>,
     pub(crate) unreachable: AtomicBool,
@@ -70,7 +71,8 @@ impl FakeHost {
              [[host.images]]\nname = \"tiny\"\nkinds = [\"pv\"]\nmemory_mib = 200\n"
         );
         let lab = xenrt_core::lab::LabFile::parse(&lab, "lab.toml").unwrap();
-        let mut abilities = Abilities::of([Ability::Pv, Ability::Suspend, Ability::ConsoleLog]);
+        let abilities = [Ability::Pv, Ability::Suspend, Ability::ConsoleLog, Ability::Networks];
+        let mut abilities = Abilities::of(abilities);
         abilities.remove(Ability::LiveMigration, "it is a fake");
         Self {
             entry: lab.hosts[0].clone(),
@@ -78,6 +80,34 @@ impl FakeHost {
             scope: Scope::default(),
             state: Arc::default(),
         }
+    }
+}
+
+impl FakeHost {
+    /// One that can migrate guests.
+    pub(crate) fn migrating(name: &str) -> Self {
+        let own = Self::new(name);
+        let abilities = own.abilities.iter().chain([Ability::LiveMigration]);
+        Self { abilities: Abilities::of(abilities.collect::<Vec<_>>()), ..own }
+    }
+}
+
+impl FakeHost {
+    fn handle(&self, name: &str) -> Result<Arc<dyn Guest>> {
+        let expected = ExpectedGuest {
+            power: PowerState::Halted,
+            vcpus: 1,
+            memory: MEMORY,
+            disks: Vec::new(),
+            vifs: vec![Vif { index: 0, mac: MAC.parse()?, network: "br".into() }],
+            address: None,
+            reachable: false,
+        };
+        Ok(Arc::new(FakeGuest {
+            name: name.to_owned(),
+            host: self.clone(),
+            expectation: Expectation::new(expected),
+        }))
     }
 }
 
@@ -122,32 +152,34 @@ impl Host for FakeHost {
     }
     async fn define_guest(&self, spec: &GuestSpec) -> Result<Arc<dyn Guest>> {
         self.state.log(format!("define {}", spec.name));
+        // Others go on meanwhile, as with a real host.
+        tokio::task::yield_now().await;
         self.state.guests.lock().unwrap().insert(spec.name.clone(), PowerState::Halted);
-        let expected = ExpectedGuest {
-            power: PowerState::Halted,
-            vcpus: 1,
-            memory: MEMORY,
-            disks: Vec::new(),
-            vifs: vec![Vif { index: 0, mac: MAC.parse()?, network: "br".into() }],
-            address: None,
-            reachable: false,
-        };
-        Ok(Arc::new(FakeGuest {
-            name: spec.name.clone(),
-            host: self.clone(),
-            expectation: Expectation::new(expected),
-        }))
+        self.handle(&spec.name)
     }
     async fn guests(&self) -> Result<Vec<Arc<dyn Guest>>> {
-        Ok(Vec::new())
+        let names: Vec<_> = self.state.guests.lock().unwrap().keys().cloned().collect();
+        names.iter().map(|name| self.handle(name)).collect()
     }
     async fn networks(&self) -> Result<Vec<Network>> {
-        Ok(Vec::new())
+        let names = self.state.networks.lock().unwrap().clone();
+        Ok(names
+            .into_iter()
+            .map(|name| Network { name, kind: NetworkKind::Isolated, addresses: Vec::new() })
+            .collect())
     }
-    async fn define_network(&self, _: &NetworkSpec) -> Result<Network> {
-        Err(Error::invalid("network", "not here"))
+    async fn define_network(&self, spec: &NetworkSpec) -> Result<Network> {
+        self.state.log(format!("define network {}", spec.name));
+        let mut networks = self.state.networks.lock().unwrap();
+        if networks.contains(&spec.name) {
+            return Err(State::refuse("make", &spec.name, ToolstackErrorKind::AlreadyExists));
+        }
+        networks.push(spec.name.clone());
+        Ok(Network { name: spec.name.clone(), kind: spec.kind.clone(), addresses: Vec::new() })
     }
-    async fn remove_network(&self, _: &str) -> Result<()> {
+    async fn remove_network(&self, name: &str) -> Result<()> {
+        self.state.log(format!("remove network {name}"));
+        self.state.networks.lock().unwrap().retain(|own| own != name);
         Ok(())
     }
     async fn inventory(&self) -> Result<HostInventory> {
@@ -219,6 +251,8 @@ impl Guest for FakeGuest {
             }
             GuestAction::Start | GuestAction::Unpause => PowerState::Running,
             GuestAction::Pause => PowerState::Paused,
+            GuestAction::Resume | GuestAction::Reboot => PowerState::Running,
+            GuestAction::Suspend => PowerState::Suspended,
             _ => PowerState::Halted,
         };
         state.guests.lock().unwrap().insert(self.name.clone(), after);

@@ -5,8 +5,8 @@ mod host;
 #[macro_use]
 mod script;
 
-pub(crate) use host::{FakeLab, State, state_of};
+pub(crate) use host::{FakeHost, FakeLab, State, state_of};
 pub(crate) use script::{
-    Outline, Script, args, blocker, describe, host_step, parallel, run_plan, sequence, serial,
-    test, without_place,
+    Outline, Script, action, args, blocker, describe, finally, host_step, parallel, run_plan,
+    run_sequence, sequence, serial, test, times, with, with_block, without_place,
 };

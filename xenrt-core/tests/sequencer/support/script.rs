@@ -1,6 +1,5 @@
 //! Tests from closures, sequences from function calls.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -8,11 +7,12 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use xenrt_core::report::Reporter;
 use xenrt_core::sequence::{
-    Argument, Block, BlockKind, GuestStep, HostStep, Node, Place, Prepare, Sequence, TestStep,
+    Action, ActionStep, Argument, Block, BlockKind, GuestStep, HostStep, Node, Place, Prepare,
+    Rounds, Sequence, TestStep,
 };
 use xenrt_core::sequencer::{CancelHandle, Event, EventKind, Plan, RunOptions, RunReport, run};
 use xenrt_core::testcase::{
-    ErasedTestCase, Registry, Requirements, TestContext, TestDescriptor, TestResult,
+    Claims, ErasedTestCase, Registry, Requirements, TestContext, TestDescriptor, TestResult,
 };
 
 pub(crate) type Part = for<'a> fn(&'a TestContext) -> BoxFuture<'a, TestResult>;
@@ -52,6 +52,8 @@ pub(crate) fn describe(id: &'static str, make: fn() -> Box<dyn ErasedTestCase>) 
         description: "",
         timeout: None,
         requires: Requirements { hosts: 1, abilities: &[] },
+        claims: Claims::DEFAULT,
+        blocker: false,
         tags: &[],
         type_name: "Script",
         file: file!(),
@@ -105,6 +107,36 @@ pub(crate) fn blocker(mut node: Node) -> Node {
     node
 }
 
+/// A test with something said about it.
+pub(crate) fn with(mut node: Node, change: impl FnOnce(&mut TestStep)) -> Node {
+    if let Node::Test(test) = &mut node {
+        change(test);
+    }
+    node
+}
+
+/// A block with something said about it.
+pub(crate) fn with_block(mut node: Node, change: impl FnOnce(&mut Block)) -> Node {
+    if let Node::Block(block) = &mut node {
+        change(block);
+    }
+    node
+}
+
+/// A block with a `finally`.
+pub(crate) fn finally(node: Node, steps: impl IntoIterator<Item = Node>) -> Node {
+    let Node::Block(last) = serial(steps) else { unreachable!("serial makes a block") };
+    with_block(node, |block| block.finally.push(last))
+}
+
+pub(crate) fn action(action: Action) -> Node {
+    Node::Action(ActionStep { action, group: None, place: place() })
+}
+
+pub(crate) fn times(times: u32) -> Rounds {
+    Rounds { times: Some(times), duration: None }
+}
+
 pub(crate) fn args(mut node: Node, arguments: &[(&str, &str)]) -> Node {
     if let Node::Test(test) = &mut node {
         test.arguments = arguments
@@ -120,20 +152,10 @@ pub(crate) fn args(mut node: Node, arguments: &[(&str, &str)]) -> Node {
 }
 
 pub(crate) fn host_step(id: u32, alias: Option<&str>, guests: &[&str]) -> HostStep {
-    let guest = |name: &&str| GuestStep {
-        name: (*name).into(),
-        distro: "generic-linux".into(),
-        vcpus: None,
-        memory: None,
-        vifs: Vec::new(),
-        disks: Vec::new(),
-        place: place(),
-    };
     HostStep {
-        id,
         alias: alias.map(Into::into),
-        guests: guests.iter().map(guest).collect(),
-        place: place(),
+        guests: guests.iter().map(|name| GuestStep::new(*name, place())).collect(),
+        ..HostStep::new(id, place())
     }
 }
 
@@ -141,12 +163,10 @@ pub(crate) fn host_step(id: u32, alias: Option<&str>, guests: &[&str]) -> HostSt
 pub(crate) fn sequence(hosts: Vec<HostStep>, steps: Vec<Node>) -> Sequence {
     let Node::Block(root) = serial(steps) else { unreachable!("serial makes a block") };
     Sequence {
-        semaphores: BTreeMap::new(),
         file: "made.seq".into(),
-        variables: BTreeMap::new(),
-        warnings: Vec::new(),
-        prepare: Prepare { hosts },
+        prepare: Prepare { hosts, ..Prepare::default() },
         tests: Some(root),
+        ..Sequence::default()
     }
 }
 
@@ -204,8 +224,17 @@ pub(crate) async fn run_plan(
     cancel: CancelHandle,
     change: impl FnOnce(&mut RunOptions),
 ) -> Outline {
+    run_sequence(tests, &sequence(hosts, steps), cancel, change).await
+}
+
+pub(crate) async fn run_sequence(
+    tests: Vec<TestDescriptor>,
+    sequence: &Sequence,
+    cancel: CancelHandle,
+    change: impl FnOnce(&mut RunOptions),
+) -> Outline {
     let registry = Registry::of(tests).unwrap();
-    let plan = Plan::new(&sequence(hosts, steps), &registry).unwrap();
+    let plan = Plan::new(sequence, &registry).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let collect = Collect::default();
     let mut options = RunOptions::new(folder.path()).reporter(collect.clone());

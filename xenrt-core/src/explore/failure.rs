@@ -1,0 +1,47 @@
+//! What an exploration found.
+
+use std::fmt;
+
+use super::program::Program;
+
+/// A program that fails, as short as it could be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The program; its last step is the one that failed.
+    pub program: Program,
+    /// What was wrong.
+    pub message: String,
+    /// How many steps were run until something was wrong for the first time.
+    pub found_after: usize,
+    /// How many programs were run to shorten it.
+    pub tries: usize,
+}
+
+/// What an exploration found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The seed that repeats it.
+    pub seed: u64,
+    /// The steps that were run.
+    pub steps: usize,
+    /// What was wrong, where something was.
+    pub failure: Option<Failure>,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(failure) = &self.failure else {
+            return writeln!(f, "seed {}: {} steps, nothing wrong", self.seed, self.steps);
+        };
+        writeln!(
+            f,
+            "seed {}: wrong after {} steps; {} steps are enough ({} programs were tried):",
+            self.seed,
+            failure.found_after,
+            failure.program.steps.len(),
+            failure.tries
+        )?;
+        write!(f, "{}", failure.program)?;
+        writeln!(f, "then: {}", failure.message)
+    }
+}

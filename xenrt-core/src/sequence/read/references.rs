@@ -1,0 +1,150 @@
+//! Names that somebody should have, looked for when all are known.
+
+use std::collections::{HashMap, HashSet};
+
+use super::prepare::covered;
+use super::reader::{Reader, Reference, Referred};
+use crate::nearest::hint;
+use crate::sequence::diagnostic::DiagnosticKind;
+use crate::sequence::syntax::Span;
+use crate::sequence::{Block, Dependency, Node, Prepare, Sequence};
+
+impl Reader<'_> {
+    pub(super) fn check_references(&mut self, sequence: &Sequence) {
+        // Elements that were refused may have had the names.
+        if self.names.partial || self.exhausted {
+            return;
+        }
+        let hosts = host_names(sequence);
+        let prepares = [&sequence.preprepare, &sequence.prepare];
+        for Reference { to, name, place } in std::mem::take(&mut self.names.references) {
+            let (what, known, hint, define) = match to {
+                Referred::Host => {
+                    // Without <prepare>, the hosts are those of the lab, whatever there are.
+                    let of_lab = hosts.is_empty() && name.starts_with("RESOURCE_HOST_");
+                    let known = of_lab
+                        || hosts.contains(&*name)
+                        || prepares.iter().any(|prepare| covered(&prepare.all_hosts, &name));
+                    let hint = hint(&name, hosts.iter().map(String::as_str));
+                    let define =
+                        "expected the RESOURCE_HOST_<id> or alias of a <host> in <prepare>, or any";
+                    ("host", known, hint, define)
+                }
+                Referred::Guest => {
+                    let names = &self.names;
+                    let known =
+                        names.guests.contains_key(&*name) || names.guests_made.contains(&*name);
+                    let all = names.guests.keys().chain(&names.guests_made);
+                    let hint = hint(&name, all.map(String::as_str));
+                    let define = "expected the name of a <vm> in <prepare>, or of a guest that a \
+                                  test makes (<arg>guest=NAME</arg>)";
+                    ("guest", known, hint, define)
+                }
+            };
+            if known {
+                continue;
+            }
+            self.current = place.unit;
+            let message = format!("no {what} is called {name:?}");
+            let problem = self
+                .problem(DiagnosticKind::DanglingReference, place.at, message)
+                .help(define)
+                .help(hint.trim_start_matches("; ").to_owned());
+            self.push_lenient_for(place.unit, problem);
+        }
+        self.current = 0;
+        if let Some(root) = &sequence.tests
+            && self.dependencies
+        {
+            self.check_dependencies(root);
+        }
+    }
+
+    /// Tells of tests that depend on one that is not there, or not before them.
+    fn check_dependencies(&mut self, root: &Block) {
+        let mut tests = Tests::default();
+        tests.add(root);
+        let told: Vec<_> = tests
+            .depending
+            .iter()
+            .filter(|(dependency, _)| !tests.has(dependency))
+            .map(|(dependency, _)| {
+                let name = match &dependency.group {
+                    Some(group) => format!("{group}:{}", dependency.name),
+                    None => dependency.name.to_string(),
+                };
+                let help = hint(&name, tests.full.iter().map(String::as_str));
+                (dependency.place, name, help)
+            })
+            .collect();
+        for (place, name, help) in told {
+            let at: Span = (place.offset..place.offset + place.length).into();
+            let message = format!("no test is called {name:?}");
+            let problem = self
+                .problem(DiagnosticKind::DanglingReference, at, message)
+                .help("expected \"group:test\" or \"test\" with the names of a test of the file")
+                .help(help.trim_start_matches("; ").to_owned());
+            self.push_lenient(problem);
+        }
+    }
+}
+
+/// Every name of a host.
+fn host_names(sequence: &Sequence) -> HashSet<String> {
+    let of = |prepare: &Prepare| {
+        let all = prepare.all_hosts.iter().flat_map(|all| all.host.names());
+        prepare.hosts.iter().flat_map(|host| host.names()).chain(all).collect::<Vec<_>>()
+    };
+    of(&sequence.prepare).into_iter().chain(of(&sequence.preprepare)).collect()
+}
+
+/// The tests of a sequence by their names.
+#[derive(Default)]
+struct Tests<'b> {
+    names: HashSet<&'b str>,
+    by_group: HashMap<&'b str, HashSet<&'b str>>,
+    full: HashSet<String>,
+    depending: Vec<(&'b Dependency, &'b str)>,
+}
+
+impl<'b> Tests<'b> {
+    fn add(&mut self, block: &'b Block) {
+        self.collect(block);
+        if self.depending.is_empty() {
+            return;
+        }
+        for (group, names) in &self.by_group {
+            self.full.extend(names.iter().map(|name| format!("{group}:{name}")));
+        }
+    }
+
+    fn collect(&mut self, block: &'b Block) {
+        for step in &block.steps {
+            match step {
+                Node::Block(block) => self.collect(block),
+                Node::Test(test) => {
+                    let last = test.id.rsplit('.').next().unwrap_or(&test.id);
+                    let name = test.name.as_deref().unwrap_or(last);
+                    self.names.insert(name);
+                    if let Some(group) = &test.group {
+                        self.by_group.entry(group).or_default().insert(name);
+                    }
+                    self.depending.extend(test.depends.iter().map(|it| (it, name)));
+                }
+                Node::Action(_) => {}
+            }
+        }
+        for finally in &block.finally {
+            self.collect(finally);
+        }
+    }
+
+    fn has(&self, dependency: &Dependency) -> bool {
+        match &dependency.group {
+            Some(group) => {
+                self.by_group.get(&**group).is_some_and(|names| names.contains(&*dependency.name))
+            }
+            None => self.names.contains(&*dependency.name),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The text of a sequence file, and where in it something stands.
+
+use std::fmt;
+use std::ops::Range;
+
+use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+
+use crate::sequence::Place;
+
+/// The text of a file under the name that it was given.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::sequence) struct Source {
+    file: String,
+    text: String,
+    marks: Vec<Mark>,
+    /// Whether every character is one byte.
+    ascii: bool,
+}
+
+/// A byte of which line and column are known, so that a place costs a short scan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    offset: usize,
+    line: u32,
+    column: u32,
+}
+
+impl Source {
+    pub(in crate::sequence) fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let marks = marks(&text);
+        let ascii = text.is_ascii();
+        Self { file: file.into(), text, marks, ascii }
+    }
+
+    pub(in crate::sequence) fn file(&self) -> &str {
+        &self.file
+    }
+
+    pub(in crate::sequence) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The place of these bytes; cut to the text and to whole characters where they do not fit.
+    pub(in crate::sequence) fn place(&self, at: &Range<usize>) -> Place {
+        self.place_near(at, &mut 0)
+    }
+
+    /// As [`place`](Self::place), of which most follow one another: `near` is where to look first.
+    pub(in crate::sequence) fn place_near(&self, at: &Range<usize>, near: &mut usize) -> Place {
+        let (offset, end) = if self.ascii {
+            let offset = at.start.min(self.text.len());
+            (offset, at.end.min(self.text.len()).max(offset))
+        } else {
+            let offset = boundary_before(&self.text, at.start);
+            (offset, boundary_after(&self.text, at.end).max(offset))
+        };
+        let is_in = |index: usize| {
+            self.marks.get(index).is_some_and(|mark| mark.offset <= offset)
+                && self.marks.get(index + 1).is_none_or(|next| next.offset > offset)
+        };
+        let found = (*near..*near + 3).find(|index| is_in(*index));
+        let nearest = found.unwrap_or_else(|| {
+            self.marks.partition_point(|mark| mark.offset <= offset).saturating_sub(1)
+        });
+        *near = nearest;
+        let mark = self.marks[nearest];
+        let characters = if self.ascii {
+            offset - mark.offset
+        } else {
+            self.text[mark.offset..offset].chars().count()
+        };
+        Place {
+            offset,
+            length: end - offset,
+            line: mark.line,
+            column: mark.column.saturating_add(u32::try_from(characters).unwrap_or(u32::MAX)),
+        }
+    }
+}
+
+/// The last beginning of a character at or before this byte.
+pub(in crate::sequence) fn boundary_before(text: &str, byte: usize) -> usize {
+    let byte = byte.min(text.len());
+    (0..=byte).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+/// The first beginning of a character at or after this byte, or the end.
+pub(in crate::sequence) fn boundary_after(text: &str, byte: usize) -> usize {
+    (byte.min(text.len())..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
+}
+
+/// The beginning of each line, and of each piece of a very long line: a file that is one line of
+/// megabytes must not make every place cost megabytes.
+fn marks(text: &str) -> Vec<Mark> {
+    const PIECE: usize = 1024;
+    let mut marks = Vec::with_capacity(text.len() / 32 + 1);
+    marks.push(Mark { offset: 0, line: 1, column: 1 });
+    let (mut line, mut offset) = (1, 0);
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
+    for end in ends.chain([text.len()]) {
+        let (mut column, mut piece) = (1_u32, offset);
+        while end - piece > PIECE {
+            let next = boundary_before(text, piece + PIECE);
+            column += u32::try_from(text[piece..next].chars().count()).unwrap_or(u32::MAX);
+            marks.push(Mark { offset: next, line, column });
+            piece = next;
+        }
+        if end > offset && text.as_bytes()[end - 1] == b'\n' {
+            line += 1;
+            marks.push(Mark { offset: end, line, column: 1 });
+        }
+        offset = end;
+    }
+    marks
+}
+
+impl SourceCode for Source {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let contents = self.text.read_span(span, lines_before, lines_after)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.file.clone(),
+            contents.data(),
+            *contents.span(),
+            contents.line(),
+            contents.column(),
+            contents.line_count(),
+        )))
+    }
+}
+
+/// The name alone: the text may be megabytes.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&self.file).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn slow(text: &str, offset: usize) -> (u32, u32) {
+        let before = &text[..offset];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        (u32::try_from(line).unwrap(), u32::try_from(column).unwrap())
+    }
+
+    #[test]
+    fn lines_are_short_or_not() {
+        let text = format!("ä\n{}\n\nb", "größe ".repeat(1000));
+        let source = Source::new("x", &text);
+        for (offset, _) in text.char_indices().chain([(text.len(), ' ')]) {
+            let place = source.place(&(offset..text.len()));
+            assert_eq!((place.line, place.column), slow(&text, offset), "at {offset}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_place_is_always_inside(text in "(?s).{0,80}", start in 0_usize..100, end in 0_usize..100) {
+            let source = Source::new("x", &text);
+            let place = source.place(&(start..end));
+            prop_assert!(text.get(place.offset..place.offset + place.length).is_some());
+            prop_assert_eq!((place.line, place.column), slow(&text, place.offset));
+        }
+    }
+}

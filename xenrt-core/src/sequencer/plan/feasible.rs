@@ -1,0 +1,208 @@
+//! What a sequence prepares that this library cannot carry out.
+
+use super::{Plan, PlanError, PlanProblem};
+use crate::sequence::{
+    Architecture, GuestStep, HostInstall, HostStep, NetworkRole, NotCarriedOut, Place, PoolStep,
+    Prepare, Topology,
+};
+use crate::sequencer::prepare::can_carry_out;
+
+const NO_TEMPLATES: &str = "there are no templates yet";
+const NO_STORAGE: &str = "storage is the lab's: guests use what their host has";
+const NO_CLOUD: &str = "there is no toolstack for clouds";
+
+impl Plan {
+    /// What the preparation asks for and this library cannot carry out, in the order of the file. A
+    /// run of the plan fails before anything is built and names it.
+    pub fn not_carried_out(&self) -> Vec<NotCarriedOut> {
+        let mut found = Found::default();
+        found.prepare(&self.preprepare);
+        found.prepare(&self.prepare);
+        found.0.sort_by_key(|item| item.place);
+        found.0
+    }
+
+    /// Nothing, where the plan can be carried out.
+    ///
+    /// # Errors
+    /// All that [cannot](Self::not_carried_out), with its place, as a program shows it before a
+    /// run.
+    pub fn carried_out(&self) -> Result<(), PlanError> {
+        let problems = self.not_carried_out().into_iter().map(|item| PlanProblem {
+            place: item.place,
+            message: format!("{} cannot be carried out: {}", item.what, item.reason),
+        });
+        let problems: Vec<PlanProblem> = problems.collect();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(PlanError { file: self.file.clone(), problems })
+    }
+}
+
+/// What a file says about the installation of a host, for a warning: hosts of a lab are used as
+/// they are.
+pub(super) fn left_to_the_lab(host: &HostStep) -> Option<String> {
+    let unsaid = HostInstall::default();
+    let HostInstall {
+        product,
+        product_version,
+        version,
+        local_storage,
+        ipv4,
+        ipv6,
+        without_ipv4,
+        disks,
+        license,
+        default_license,
+        without_isos,
+        supplemental_packs,
+        iommu,
+        disable_firewall,
+        cpu_governor,
+        extra,
+    } = &host.install;
+    let said = [
+        (product.is_some(), "productType"),
+        (product_version.is_some(), "productVersion"),
+        (version.is_some(), "version"),
+        (local_storage.is_some(), "installsr"),
+        (*ipv4 != unsaid.ipv4, "dhcp"),
+        (ipv6.is_some(), "ipv6"),
+        (*without_ipv4, "noipv4"),
+        (disks.is_some(), "diskCount"),
+        (*license != unsaid.license, "license"),
+        (default_license.is_some(), "defaultlicense"),
+        (without_isos.is_some(), "noisos"),
+        (!supplemental_packs.is_empty(), "suppackcds"),
+        (*iommu, "iommu"),
+        (disable_firewall.is_some(), "disablefw"),
+        (cpu_governor.is_some(), "cpufreqgovernor"),
+        (extra.is_some(), "extraConfig"),
+    ];
+    let said: Vec<&str> = said.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+    (!said.is_empty()).then(|| {
+        format!(
+            "line {}: the lab's hosts are used as they are: {} of {} is not looked at",
+            host.place.line,
+            said.join(", "),
+            host.name()
+        )
+    })
+}
+
+#[derive(Default)]
+struct Found(Vec<NotCarriedOut>);
+
+impl Found {
+    fn add(&mut self, what: impl Into<String>, reason: &'static str, place: Place) {
+        self.0.push(NotCarriedOut { what: what.into(), reason, place });
+    }
+
+    fn prepare(&mut self, prepare: &Prepare) {
+        prepare.hosts.iter().for_each(|host| self.host(host));
+        prepare.pools.iter().for_each(|pool| self.pool(pool));
+        for shared in &prepare.shared_hosts {
+            self.add("<sharedhost>", "hosts belong to one run", shared.place);
+        }
+        for vlan in &prepare.vlans {
+            let what = format!("<vlan name={:?}>", vlan.name);
+            self.add(what, "the lab gives no VLANs", vlan.place);
+        }
+        prepare.clouds.iter().for_each(|cloud| self.add("<cloud>", NO_CLOUD, cloud.place));
+        for machine in &prepare.cloud_machines {
+            self.add("<template> or <instance> of a cloud", NO_CLOUD, machine.place);
+        }
+        for blueprint in &prepare.blueprints {
+            let what = format!("<blueprint name={:?}>", blueprint.name);
+            self.add(what, "ScaleXtreme is no more", blueprint.place);
+        }
+    }
+
+    fn host(&mut self, host: &HostStep) {
+        if let Some(nested) = &host.nested {
+            let what = format!("the host {} in a guest", host.name());
+            self.add(what, "hosts are the lab's", nested.place);
+        }
+        for storage in &host.storage {
+            self.add(
+                format!("<storage type={:?}>", storage.kind.name()),
+                NO_STORAGE,
+                storage.place,
+            );
+        }
+        self.topology(host.topology.as_ref());
+        host.guests.iter().for_each(|guest| self.guest(guest));
+        host.templates.iter().for_each(|template| self.template(template));
+    }
+
+    fn pool(&mut self, pool: &PoolStep) {
+        if pool.hosts.len() > 1 {
+            let what = format!("<pool> {} of {} hosts", pool.name(), pool.hosts.len());
+            self.add(what, "hosts are not made into pools yet", pool.place);
+        }
+        for storage in &pool.storage {
+            self.add(
+                format!("<storage type={:?}>", storage.kind.name()),
+                NO_STORAGE,
+                storage.place,
+            );
+        }
+        self.topology(pool.topology.as_ref());
+        pool.guests.iter().for_each(|guest| self.guest(guest));
+        pool.templates.iter().for_each(|template| self.template(template));
+    }
+
+    /// A network of one interface that is the primary one is what each host of a lab has.
+    fn topology(&mut self, topology: Option<&Topology>) {
+        let Some(topology) = topology else { return };
+        let is_usual = topology.controller.is_none()
+            && match topology.networks.as_slice() {
+                [] => true,
+                [one] => {
+                    one.network == NetworkRole::Primary
+                        && one.nics.len() <= 1
+                        && one.vlans.is_empty()
+                }
+                _ => false,
+            };
+        if !is_usual {
+            self.add("<NETWORK>", "the networks of a host are the lab's", topology.place);
+        }
+    }
+
+    fn template(&mut self, template: &GuestStep) {
+        self.add(format!("the template {:?}", template.name), NO_TEMPLATES, template.place);
+    }
+
+    fn guest(&mut self, guest: &GuestStep) {
+        let name = &guest.name;
+        let mut add = |is: bool, what: &str, reason| {
+            if is {
+                self.add(format!("{what} of the guest {name:?}"), reason, guest.place);
+            }
+        };
+        let is_32_bit = guest.architecture == Some(Architecture::X86);
+        add(guest.import.is_some(), "<file>", "guests are made of the lab's images");
+        add(is_32_bit, "<arch>", "guests are made of the lab's images, by their names");
+        add(guest.cores_per_socket.is_some(), "<corespersocket>", "guests have cores alone");
+        add(!guest.parameters.is_empty(), "<guestparams>", "they are a toolstack's own");
+        add(guest.storage.is_some(), "<storage>", NO_STORAGE);
+        add(!guest.packages.is_empty(), "<packages>", "images are used as they are");
+        add(!guest.scripts.is_empty(), "<script>", "scripts are not run yet");
+        let formatted = guest.disks.iter().any(|disk| disk.format);
+        add(formatted, "`format` of a <disk>", "disks are given empty");
+        let virtual_function = guest.vifs.iter().any(|vif| vif.virtual_function_of.is_some());
+        add(virtual_function, "`sriov` of a <network>", "there are no virtual functions yet");
+        let fixed = guest.vifs.iter().filter(|vif| vif.address.is_some()).count();
+        let first = guest.vifs.iter().min_by_key(|vif| vif.device);
+        let only_first = fixed == 0 || fixed == 1 && first.is_some_and(|vif| vif.address.is_some());
+        add(!only_first, "`ip` of a second <network>", "only the first has a fixed address");
+        for after in &guest.after_install {
+            if !can_carry_out(&after.action) {
+                let what = format!("<postinstall> {} of the guest {name:?}", after.action.name());
+                self.add(what, "guests of this library have no such method", after.place);
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What an interrupted run left on hosts that outlive it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::timeout;
+
+use crate::Error;
+use crate::model::{Ability, CreatedObject, Host, ObjectKind};
+use crate::sequencer::finish::with_causes;
+use crate::sequencer::{EventKind, Events, Level};
+
+/// How long a host may take to say what is on it, and to remove one thing.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// What a run made on its hosts and did not undo, in the order in which it was made; and what was
+/// there before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::sequencer) struct Leftovers {
+    pub(super) made: Vec<CreatedObject>,
+    found: BTreeMap<String, Found>,
+}
+
+/// The guests and networks of a host before the run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Found {
+    guests: BTreeSet<String>,
+    networks: BTreeSet<String>,
+}
+
+impl Leftovers {
+    /// Takes an event of the run.
+    pub(super) fn take(&mut self, what: EventKind) {
+        match what {
+            EventKind::Creating(object) => {
+                self.forget(&object);
+                self.made.push(object);
+            }
+            EventKind::NotCreated(object) => self.forget(&object),
+            EventKind::Undone { object: Some(object), error: None, .. } => self.forget(&object),
+            EventKind::HostFound { host, guests, networks } => {
+                // The first look is the one before the run made anything.
+                self.found.entry(host).or_insert_with(|| Found {
+                    guests: guests.into_iter().collect(),
+                    networks: networks.into_iter().collect(),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self, object: &CreatedObject) {
+        self.made.retain(|made| made != object);
+    }
+}
+
+/// Looks at hosts that outlive the run, before the run makes anything on them: notes what is there,
+/// and removes what this run left before it was interrupted.
+///
+/// # Errors
+/// What could not be removed, in one text.
+pub(in crate::sequencer) async fn take_stock(
+    hosts: &[Arc<dyn Host>],
+    leftovers: &Leftovers,
+    events: &Events,
+) -> Result<(), String> {
+    let of_hosts = hosts.iter().map(|host| async move {
+        if leftovers.found.contains_key(host.name()) {
+            return;
+        }
+        match timeout(DEADLINE, found(host.as_ref())).await {
+            Ok(Ok((guests, networks))) => {
+                let host = host.name().to_owned();
+                events.send(None, EventKind::HostFound { host, guests, networks });
+            }
+            Ok(Err(error)) => warn(events, host.as_ref(), &with_causes(&error)),
+            Err(_) => warn(events, host.as_ref(), &format!("it did not answer in {DEADLINE:?}")),
+        }
+    });
+    join_all(of_hosts).await;
+    let mut problems = Vec::new();
+    // The last first: a network goes after the guests that use it.
+    for object in leftovers.made.iter().rev() {
+        if let Err(problem) = remove(hosts, leftovers, object, events).await {
+            problems.push(format!("{object}: {problem}"));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(format!("what the interrupted run left could not be removed: {}", problems.join("; ")))
+}
+
+fn warn(events: &Events, host: &dyn Host, problem: &str) {
+    let text = format!(
+        "it is not known what was on host {} before the run ({problem}); should the run be \
+         interrupted, what it leaves there is not removed when it is resumed",
+        host.name()
+    );
+    events.log(Level::Warning, text);
+}
+
+async fn found(host: &dyn Host) -> Result<(Vec<String>, Vec<String>), Error> {
+    let networks = async {
+        match host.require(Ability::Networks) {
+            Ok(()) => host.networks().await,
+            Err(_) => Ok(Vec::new()),
+        }
+    };
+    let (guests, networks) = futures::try_join!(host.guests(), networks)?;
+    let guests = guests.iter().map(|guest| guest.name()).collect();
+    Ok((guests, networks.into_iter().map(|network| network.name).collect()))
+}
+
+/// Removes one object, unless it was there before the run. A guest may have been migrated, so it is
+/// looked for on all hosts of the run.
+async fn remove(
+    hosts: &[Arc<dyn Host>],
+    leftovers: &Leftovers,
+    object: &CreatedObject,
+    events: &Events,
+) -> Result<(), String> {
+    let known = hosts.iter().any(|host| host.name() == object.host);
+    if !known {
+        return Err("the host is not one of this run now; remove it by hand".to_owned());
+    }
+    for host in hosts {
+        let anywhere = object.kind == ObjectKind::Guest;
+        if host.name() != object.host && !anywhere {
+            continue;
+        }
+        let Some(found) = leftovers.found.get(host.name()) else {
+            if host.name() == object.host {
+                return Err("it is not known whether it was there before the run; see whether it \
+                            is yours, and remove it by hand"
+                    .to_owned());
+            }
+            continue;
+        };
+        let names = match object.kind {
+            ObjectKind::Guest => &found.guests,
+            ObjectKind::Network => &found.networks,
+        };
+        if names.contains(&object.name) {
+            continue;
+        }
+        let removed = timeout(DEADLINE, remove_from(host.as_ref(), object)).await;
+        let removed = match removed {
+            Ok(Ok(removed)) => removed,
+            Ok(Err(error)) => return Err(with_causes(&error)),
+            Err(_) => return Err(format!("host {} did not do it in {DEADLINE:?}", host.name())),
+        };
+        if removed {
+            let host = host.name();
+            let text = format!(
+                "removed {} {:?} from {host}: the interrupted run had left it",
+                object.kind, object.name
+            );
+            events.log(Level::Warning, text);
+        }
+    }
+    let undo = format!("remove {} {:?}", object.kind, object.name);
+    events.send(None, EventKind::Undone { undo, object: Some(object.clone()), error: None });
+    Ok(())
+}
+
+/// Whether it was there.
+async fn remove_from(host: &dyn Host, object: &CreatedObject) -> Result<bool, Error> {
+    match object.kind {
+        ObjectKind::Guest => match host.guest(&object.name).await {
+            Ok(guest) => guest.ensure_deleted().await.map(|()| true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        },
+        ObjectKind::Network => {
+            let networks = host.networks().await?;
+            if !networks.iter().any(|network| network.name == object.name) {
+                return Ok(false);
+            }
+            host.remove_network(&object.name).await.map(|()| true)
+        }
+    }
+}
