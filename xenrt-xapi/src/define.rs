@@ -331,7 +331,8 @@ impl Plan<'_> {
         let mut command = XeCommand::new("vm-param-set")
             .uuid(vm)
             .param("name-label", self.spec.name.as_str())
-            .param("actions-after-crash", crash);
+            .param("actions-after-crash", crash)
+            .param("affinity", host.uuid.to_string());
         let (vcpus, most) = (self.spec.vcpus, self.spec.max_vcpus);
         if (vcpus, most) != (self.template.vcpus, self.template.max_vcpus) {
             let start = ("VCPUs-at-startup", vcpus);

@@ -209,7 +209,8 @@ impl XapiHost {
     /// # Errors
     /// [`Error::Toolstack`] of kind `NoSuchObject` where there is none.
     pub async fn xapi_guest(&self, uuid: Uuid) -> Result<XapiGuest> {
-        let guests = self.adopt(observe::vm(uuid).param("is-control-domain", "false")).await?;
+        let list = observe::vm(uuid).param("is-control-domain", "false");
+        let guests = self.adopt(list, &|_| true).await?;
         guests.into_iter().next().ok_or_else(|| {
             let (kind, message) =
                 (xenrt_core::ToolstackErrorKind::NoSuchObject, "xapi lists no such VM");
@@ -228,11 +229,16 @@ impl XapiHost {
         }
     }
 
-    /// The guests that `list` shows. Three calls: VMs, all VBDs, all VIFs.
-    async fn adopt(&self, list: XeCommand) -> Result<Vec<XapiGuest>> {
+    /// The guests that `list` shows and that are `wanted`. One call, and two for each guest.
+    async fn adopt(
+        &self,
+        list: XeCommand,
+        wanted: &(dyn Fn(&Vm) -> bool + Sync),
+    ) -> Result<Vec<XapiGuest>> {
         let during = |error: crate::xe::XeError| error.during("list", "guests");
         let xe = self.xe();
-        let vms = observe::read_vms(&xe.run(&list).await.map_err(during)?)?;
+        let mut vms = observe::read_vms(&xe.run(&list).await.map_err(during)?)?;
+        vms.retain(|vm| wanted(vm));
         let mut commands = Vec::new();
         for vm in &vms {
             commands.extend([observe::vbds(vm.uuid), observe::vifs(vm.uuid)]);
@@ -354,8 +360,10 @@ impl Host for XapiHost {
         Ok(Arc::new(self.handle(guest)))
     }
 
+    /// Those that run here, and those that run nowhere and prefer no other host of the pool. One
+    /// call, and two for each.
     async fn guests(&self) -> Result<Vec<Arc<dyn Guest>>> {
-        let guests = self.adopt(observe::vms()).await?;
+        let guests = self.adopt(observe::vms(), &|vm| vm.is_of(self.shared.uuid)).await?;
         Ok(guests.into_iter().map(|guest| Arc::new(guest) as Arc<dyn Guest>).collect())
     }
 

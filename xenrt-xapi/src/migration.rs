@@ -9,8 +9,8 @@ use crate::host::XapiHost;
 use crate::parse::records;
 use crate::xe::{Xe, XeCommand};
 
-/// Moves a guest to another host of its pool while it runs. One call, and one where nobody knows
-/// whether it went.
+/// Moves a guest to another host of its pool while it runs. Three calls, and one more where nobody
+/// knows whether it went.
 pub(crate) async fn migrate(guest: &XapiGuest, target: &dyn Host) -> Result<()> {
     let source = guest.xapi_host();
     let unsupported = |reason: String| Error::Unsupported {
@@ -44,6 +44,11 @@ pub(crate) async fn migrate(guest: &XapiGuest, target: &dyn Host) -> Result<()> 
         }
         Err(error) => return Err(guest.during("migrate")(error)),
     }
+    // Halted, it is of the host that it was on last.
+    let prefer = XeCommand::new("vm-param-set")
+        .uuid(guest.uuid())
+        .param("affinity", target.uuid().to_string());
+    xe.run(&prefer).await.map_err(guest.during("migrate"))?;
     source.shared.forget(guest.uuid());
     target.shared.take_in(&guest.shared);
     guest.shared.moved_to(target.shared);

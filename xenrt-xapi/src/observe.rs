@@ -26,6 +26,7 @@ const VM_FIELDS: &[&str] = &[
     "domain-type",
     "HVM-boot-policy",
     "resident-on",
+    "affinity",
     "other-config",
     "dom-id",
     "VBDs",
@@ -46,6 +47,8 @@ pub(crate) struct Vm {
     actual: Memory,
     pub(crate) kind: GuestKind,
     pub(crate) resident_on: Option<Uuid>,
+    /// The host that it prefers.
+    affinity: Option<Uuid>,
     domid: Option<u32>,
     pub(crate) image: Option<String>,
     /// Its VBDs.
@@ -202,6 +205,7 @@ impl Vm {
             ),
             kind: kind(record),
             resident_on: record.get("resident-on").and_then(|uuid| uuid.parse().ok()),
+            affinity: record.get("affinity").and_then(|uuid| uuid.parse().ok()),
             domid: record.get("dom-id").and_then(|id| id.parse().ok()),
             image: config.get(IMAGE).cloned(),
             vbds: values::set(record.get("VBDs").unwrap_or(""))
@@ -211,6 +215,11 @@ impl Vm {
                 })
                 .collect::<Result<_>>()?,
         })
+    }
+
+    /// Whether it is of this host: it runs there, or runs nowhere and prefers no other.
+    pub(crate) fn is_of(&self, host: Uuid) -> bool {
+        self.resident_on.or(self.affinity).is_none_or(|own| own == host)
     }
 
     /// As the core shows it.
