@@ -19,7 +19,7 @@ use crate::world::Simulated;
 /// Files in the memory of guests: their VM, its boot, and the path.
 pub(crate) type Memory = Arc<Mutex<HashMap<(String, String, String), Vec<u8>>>>;
 
-/// A login into the guest that has an address. What is not about its VM runs in dom0.
+/// A login into the guest that has an address. What is not about its VM is refused.
 #[derive(Debug)]
 struct DryShell {
     address: IpAddr,
@@ -70,6 +70,16 @@ impl DryShell {
         })
     }
 
+    fn refused(&self, command: &Command) -> RemoteError {
+        RemoteError::Failed {
+            target: self.target.clone(),
+            command: command.to_string(),
+            status: ExitStatus::Code(1),
+            stdout: String::new(),
+            stderr: "a guest of the double has no inside that could do that".to_owned(),
+        }
+    }
+
     /// Has the VM do something through its toolstack, as a guest that does it to itself.
     async fn itself(&self, command: &str, vm: &str) -> Result<()> {
         let words = [command.to_owned(), format!("uuid={vm}"), "force=true".to_owned()];
@@ -115,12 +125,16 @@ impl Shell for DryShell {
             self.itself("vm-reboot", &vm.uuid).await?;
             return Ok(text(String::new()));
         }
-        self.dom0.execute(command).await
+        // Nothing else is run: dom0 is the machine that runs these tests.
+        if line == "true" {
+            return Ok(text(String::new()));
+        }
+        Err(self.refused(command))
     }
 
     async fn start(&self, command: &Command) -> Result<Process> {
         self.behind()?;
-        self.dom0.start(command).await
+        Err(self.refused(command))
     }
 
     async fn write_file(&self, path: &str, bytes: &[u8], _: u32) -> Result<()> {
