@@ -13,6 +13,7 @@ use xenrt::sequencer::{
 use xenrt::sim::SimToolstack;
 use xenrt::testcase::Registry;
 use xenrt::virtual_lab::{Lifetime, Missing, VirtualLabProvider};
+use xenrt::xapi::XapiToolstack;
 use xenrt::xl::XlToolstack;
 
 use crate::{PlaceArgs, RunArgs};
@@ -147,8 +148,11 @@ impl PlaceArgs {
     pub fn provider(&self, may_be_kept: bool) -> miette::Result<Arc<dyn LabProvider>> {
         if let Some(path) = &self.lab {
             let lab = LabFile::read(path).into_diagnostic()?;
-            let toolstacks: Vec<Arc<dyn xenrt::model::Toolstack>> =
-                vec![Arc::new(XlToolstack::default()), Arc::new(SimToolstack::default())];
+            let toolstacks: Vec<Arc<dyn xenrt::model::Toolstack>> = vec![
+                Arc::new(XlToolstack::default()),
+                Arc::new(XapiToolstack::default()),
+                Arc::new(SimToolstack::default()),
+            ];
             let name = path.display().to_string();
             return Ok(Arc::new(LabFileProvider::new(lab, name, toolstacks)));
         }

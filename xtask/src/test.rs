@@ -14,12 +14,22 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", words: &["fmt", "--all", "--check"], environment: &[] },
     Step {
         name: "clippy",
-        words: &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
+        words: &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            "xenrt-xapi/double",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ],
         environment: &[],
     },
     Step {
         name: "doc",
-        words: &["doc", "--workspace", "--no-deps", "--quiet"],
+        words: &["doc", "--workspace", "--no-deps", "--features", "xenrt-xapi/double", "--quiet"],
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
     },
     Step {
@@ -38,6 +48,12 @@ const STEPS: &[Step] = &[
         name: "programs",
         words: &["test", "--package", "xenrt-examples", "--examples", "--test", "bad_input"],
         environment: &[],
+    },
+    // The xapi toolstack on its double, through a real sshd.
+    Step {
+        name: "xapi",
+        words: &["test", "--package", "xenrt-xapi", "--features", "double", "--lib", "--tests"],
+        environment: &[("INSTA_UPDATE", "no")],
     },
     Step { name: "doctest", words: &["test", "--workspace", "--doc"], environment: &[] },
     // From here on real Xen hosts are booted. The main job: it passes, and it turns red when the

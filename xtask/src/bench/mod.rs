@@ -5,6 +5,7 @@ mod seqfile;
 mod shell;
 mod sim;
 mod table;
+mod xe;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,7 +29,7 @@ pub(crate) struct Arguments {
     rounds: u16,
 }
 
-const NAMES: [&str; 5] = ["noop", "shell-seq", "shell-par8", "seqfile", "sim"];
+const NAMES: [&str; 6] = ["noop", "shell-seq", "shell-par8", "seqfile", "sim", "xe-calls"];
 
 /// Measures, in a release build.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -51,6 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
             "shell-par8" => shell::run(name, 8, arguments.rounds.into())?,
             "seqfile" => seqfile::run(arguments.rounds.into())?,
             "sim" => sim::run(arguments.rounds.into())?,
+            "xe-calls" => xe::run(arguments.rounds.into())?,
             _ => return Err(format!("the benchmark {name} is listed and not there").into()),
         });
     }

@@ -142,7 +142,7 @@ async fn process_rate(sshd: &Sshd, lanes: usize) -> Result<f64, Error> {
 }
 
 /// An OpenSSH server for the measurement.
-struct Sshd {
+pub(super) struct Sshd {
     folder: tempfile::TempDir,
     port: u16,
     user: String,
@@ -151,6 +151,11 @@ struct Sshd {
 
 impl Sshd {
     fn start() -> Result<Self, Error> {
+        Self::start_with("")
+    }
+
+    /// With more variables, `NAME=value`, in the environment of what it runs.
+    pub(super) fn start_with(environment: &str) -> Result<Self, Error> {
         const SSHD: &str = "/usr/sbin/sshd";
         if !Path::new(SSHD).exists() {
             return Err("there is no OpenSSH server to measure with; install it (Debian: apt-get \
@@ -173,7 +178,7 @@ impl Sshd {
         std::fs::write(at("known_hosts"), format!("[127.0.0.1]:{port} {host_key}"))?;
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
-             StrictModes no\nUsePAM no\nMaxStartups 100\nMaxSessions 64\nSetEnv HOME={}\n",
+             StrictModes no\nUsePAM no\nMaxStartups 100\nMaxSessions 64\nSetEnv HOME={} {environment}\n",
             at("host_key").display(),
             at("user_key.pub").display(),
             // An empty one: what a person's shell does when it starts is not to be measured.
@@ -202,11 +207,11 @@ impl Sshd {
         Ok(sshd)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn target(&self) -> SshTarget {
+    pub(super) fn target(&self) -> SshTarget {
         SshTarget::new(&*self.user, "127.0.0.1")
             .port(self.port)
             .key(self.path("user_key"))

@@ -1,0 +1,408 @@
+//! A host that xapi manages.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+use xenrt_core::lab::HostEntry;
+use xenrt_core::model::{
+    Abilities, DomainView, EvidenceSource, Guest, GuestSpec, Host, HostInfo, HostInventory, Memory,
+    Network, NetworkSpec, Scope,
+};
+use xenrt_core::remote::{Command, HostKeyPolicy, ObservedShell, Shell, ShellExt as _, SshTarget};
+use xenrt_core::{Error, Result};
+
+use crate::define::{self, Template};
+use crate::error::TOOLSTACK;
+use crate::guest::{GuestShared, XapiGuest};
+use crate::networks::Known;
+use crate::observe::{Vbd, Vm};
+use crate::parse::{records, values};
+use crate::product::Product;
+use crate::xe::{Xe, XeCommand};
+use crate::{evidence, inventory, networks, observe};
+
+/// How long a look at the hypervisor may take.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Makes a shell on a machine, without connecting yet.
+pub(crate) type Reach = Arc<dyn Fn(SshTarget) -> Arc<dyn Shell> + Send + Sync>;
+
+/// A host that xapi manages; see [`Host`]. Made by [`XapiToolstack`](crate::XapiToolstack).
+///
+/// What xapi has beyond the object model - snapshots, storage, the pool, tasks - is in methods of
+/// its own; [`of`](Self::of) finds the host behind a `dyn Host`.
+#[derive(Debug, Clone)]
+pub struct XapiHost {
+    pub(crate) shared: Arc<HostShared>,
+    pub(crate) scope: Scope,
+}
+
+/// What is found out about a host once.
+pub(crate) struct Facts {
+    pub(crate) host: Uuid,
+    pub(crate) product: Product,
+    pub(crate) abilities: Abilities,
+    pub(crate) default_sr: Option<Uuid>,
+    pub(crate) networks: Vec<Known>,
+    pub(crate) templates: Vec<Template>,
+    pub(crate) has_xl: bool,
+}
+
+/// What all handles to one host share.
+pub(crate) struct HostShared {
+    pub(crate) entry: HostEntry,
+    pub(crate) uuid: Uuid,
+    pub(crate) product: Product,
+    pub(crate) abilities: Abilities,
+    /// The storage that new disks go to.
+    pub(crate) default_sr: Option<Uuid>,
+    /// Whether dom0 has `xl`, so that the hypervisor can be asked without xapi.
+    pub(crate) has_xl: bool,
+    pub(crate) xe: Xe,
+    shell: Arc<dyn Shell>,
+    reach: Reach,
+    networks: Mutex<Vec<Known>>,
+    templates: Mutex<Vec<Template>>,
+    guests: Mutex<HashMap<Uuid, Weak<GuestShared>>>,
+    guest_shells: Mutex<HashMap<Login, Arc<dyn Shell>>>,
+}
+
+/// A login into a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Login {
+    address: IpAddr,
+    user: String,
+    key: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for HostShared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("XapiHost").field("name", &self.entry.name).finish_non_exhaustive()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each holder makes one change; none can leave it half made.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl HostShared {
+    pub(crate) fn new(
+        entry: HostEntry,
+        facts: Facts,
+        xe: Xe,
+        shell: Arc<dyn Shell>,
+        reach: Reach,
+    ) -> Self {
+        let Facts { host, product, abilities, default_sr, networks, templates, has_xl } = facts;
+        Self {
+            entry,
+            uuid: host,
+            product,
+            abilities,
+            default_sr,
+            has_xl,
+            xe,
+            shell,
+            reach,
+            networks: Mutex::new(networks),
+            templates: Mutex::new(templates),
+            guests: Mutex::default(),
+            guest_shells: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn known_networks(&self) -> Vec<Known> {
+        locked(&self.networks).clone()
+    }
+
+    pub(crate) fn know_networks(&self, networks: Vec<Known>) {
+        *locked(&self.networks) = networks;
+    }
+
+    pub(crate) fn known_templates(&self) -> Vec<Template> {
+        locked(&self.templates).clone()
+    }
+
+    pub(crate) fn know_templates(&self, templates: Vec<Template>) {
+        *locked(&self.templates) = templates;
+    }
+
+    /// The network that is asked for, or that of the lab's guests.
+    pub(crate) fn network_name(&self, asked: Option<&str>) -> Result<String> {
+        let own = self.entry.guest_network.as_ref().map(|network| network.network.as_str());
+        asked.or(own).map(str::to_owned).ok_or_else(|| {
+            Error::invalid(
+                format!("host {:?}", self.entry.name),
+                "the lab does not say its guest network (`guest_network`), and the VIF names none",
+            )
+        })
+    }
+
+    /// The handle data of a guest: the one that there is, or the one that `make` makes.
+    pub(crate) fn guest(&self, uuid: Uuid, make: impl FnOnce() -> GuestShared) -> Arc<GuestShared> {
+        let mut guests = locked(&self.guests);
+        if let Some(known) = guests.get(&uuid).and_then(Weak::upgrade) {
+            return known;
+        }
+        guests.retain(|_, guest| guest.strong_count() > 0);
+        let made = Arc::new(make());
+        guests.insert(uuid, Arc::downgrade(&made));
+        made
+    }
+
+    /// Makes a guest that came from another host known here.
+    pub(crate) fn take_in(&self, guest: &Arc<GuestShared>) {
+        locked(&self.guests).insert(guest.uuid, Arc::downgrade(guest));
+    }
+
+    /// Forgets a guest that was deleted or went to another host.
+    pub(crate) fn forget(&self, uuid: Uuid) {
+        locked(&self.guests).remove(&uuid);
+    }
+
+    /// Drops the connections to `address`: what answers there from now on is not what was
+    /// connected to.
+    pub(crate) async fn drop_connections(&self, address: IpAddr) {
+        let doomed: Vec<Arc<dyn Shell>> = {
+            let mut shells = locked(&self.guest_shells);
+            let logins: Vec<Login> =
+                shells.keys().filter(|login| login.address == address).cloned().collect();
+            logins.iter().filter_map(|login| shells.remove(login)).collect()
+        };
+        for shell in doomed {
+            shell.reset().await;
+        }
+    }
+}
+
+impl XapiHost {
+    /// The host of this toolstack behind `host`, if it is one.
+    pub fn of(host: &dyn Host) -> Option<Self> {
+        let any: &dyn Any = host;
+        any.downcast_ref::<Self>().cloned()
+    }
+
+    /// Its UUID in the pool.
+    pub fn uuid(&self) -> Uuid {
+        self.shared.uuid
+    }
+
+    /// Which product and release it runs.
+    pub fn product(&self) -> &Product {
+        &self.shared.product
+    }
+
+    /// Its `xe`, recorded for the scope of this handle.
+    pub fn xe(&self) -> Xe {
+        self.shared.xe.through(self.dom0())
+    }
+
+    /// A guest of the pool by its identity, with the methods that only this toolstack has.
+    ///
+    /// # Errors
+    /// [`Error::Toolstack`] of kind `NoSuchObject` where there is none.
+    pub async fn xapi_guest(&self, uuid: Uuid) -> Result<XapiGuest> {
+        let list = observe::vm(uuid).param("is-control-domain", "false");
+        let guests = self.adopt(list, &|_| true).await?;
+        guests.into_iter().next().ok_or_else(|| {
+            let (kind, message) =
+                (xenrt_core::ToolstackErrorKind::NoSuchObject, "xapi lists no such VM");
+            crate::error::refusal(kind, "look at", &format!("guest {uuid}"), message)
+        })
+    }
+
+    pub(crate) fn handle(&self, guest: Arc<GuestShared>) -> XapiGuest {
+        XapiGuest::new(guest, self.scope.clone())
+    }
+
+    fn observed(&self, shell: Arc<dyn Shell>) -> Arc<dyn Shell> {
+        match self.scope.observer() {
+            Some(observer) => Arc::new(ObservedShell::new(shell, Arc::clone(observer))),
+            None => shell,
+        }
+    }
+
+    /// The guests that `list` shows and that are `wanted`. One call, and two for each guest.
+    async fn adopt(
+        &self,
+        list: XeCommand,
+        wanted: &(dyn Fn(&Vm) -> bool + Sync),
+    ) -> Result<Vec<XapiGuest>> {
+        let during = |error: crate::xe::XeError| error.during("list", "guests");
+        let xe = self.xe();
+        let mut vms = observe::read_vms(&xe.run(&list).await.map_err(during)?)?;
+        vms.retain(|vm| wanted(vm));
+        let mut commands = Vec::new();
+        for vm in &vms {
+            commands.extend([observe::vbds(vm.uuid), observe::vifs(vm.uuid)]);
+        }
+        let answers = xe.run_all(&commands).await.map_err(during)?;
+        let mut guests = Vec::new();
+        for (vm, answers) in vms.into_iter().zip(answers.chunks(2)) {
+            let [vbds, vifs] = answers else { continue };
+            let vbds = observe::read_vbds(vbds)?;
+            let name_of = |uuid| networks::name_of(&self.shared, uuid);
+            let vifs = observe::read_vifs(vifs, &name_of)?;
+            guests.push(self.known(vm, vbds, &vifs));
+        }
+        Ok(guests)
+    }
+
+    /// The handle for a VM that was seen.
+    fn known(&self, vm: Vm, vbds: Vec<Vbd>, vifs: &[(Uuid, xenrt_core::model::Vif)]) -> XapiGuest {
+        let view = vm.view(&vbds, vifs);
+        let guest = self.shared.guest(vm.uuid, || {
+            GuestShared::new(
+                vm.uuid,
+                vm.name.clone(),
+                vm.kind,
+                vm.image.clone(),
+                vbds,
+                view,
+                None,
+                Arc::clone(&self.shared),
+            )
+        });
+        guest.renamed(&vm.name);
+        self.handle(guest)
+    }
+}
+
+#[async_trait]
+impl Host for XapiHost {
+    fn name(&self) -> &str {
+        &self.shared.entry.name
+    }
+
+    fn toolstack(&self) -> &'static str {
+        TOOLSTACK
+    }
+
+    fn entry(&self) -> &HostEntry {
+        &self.shared.entry
+    }
+
+    fn abilities(&self) -> &Abilities {
+        &self.shared.abilities
+    }
+
+    fn dom0(&self) -> Arc<dyn Shell> {
+        self.observed(Arc::clone(&self.shared.shell))
+    }
+
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn in_scope(&self, scope: Scope) -> Arc<dyn Host> {
+        Arc::new(Self { shared: Arc::clone(&self.shared), scope })
+    }
+
+    /// One call.
+    async fn info(&self) -> Result<HostInfo> {
+        let list = XeCommand::new("host-param-list").uuid(self.shared.uuid);
+        let object = format!("host {:?}", self.name());
+        let text = self.xe().run(&list).await.map_err(|error| error.during("describe", &object))?;
+        let Some(record) = records(&text).next().transpose()? else {
+            return Err(Error::lab(format!("xapi does not know {object} any more")));
+        };
+        let product = Product::read(&record)?;
+        let cpus = record.get("cpu_info").map(values::map).unwrap_or_default();
+        let bytes = |name: &str| record.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+        Ok(HostInfo {
+            hostname: record.get("hostname").unwrap_or_default().to_owned(),
+            hypervisor: format!("Xen {}, {product}", product.xen),
+            kernel: product.kernel.clone(),
+            cpus: cpus.get("cpu_count").and_then(|count| count.parse().ok()).unwrap_or(0),
+            memory: Memory::bytes(bytes("memory-total")),
+            free_memory: Memory::bytes(bytes("memory-free-computed").max(bytes("memory-free"))),
+            capabilities: values::set(record.get("capabilities").unwrap_or_default())
+                .into_iter()
+                .filter(|capability| !capability.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        })
+    }
+
+    /// Where dom0 has `xl`, the hypervisor is asked without xapi; otherwise xapi says which domains
+    /// there are on this host.
+    async fn domains(&self) -> Result<Vec<DomainView>> {
+        if self.shared.has_xl {
+            let command = Command::new("xl").args(["list", "-v"]).deadline(LOOK);
+            return observe::read_domains(&self.dom0().text(&command).await?);
+        }
+        let here = observe::vms_everywhere().param("resident-on", self.shared.uuid.to_string());
+        let text = self.xe().run(&here).await.map_err(|error| error.during("list", "domains"))?;
+        Ok(observe::read_vms(&text)?.iter().filter_map(Vm::domain).collect())
+    }
+
+    async fn define_guest(&self, spec: &GuestSpec) -> Result<Arc<dyn Guest>> {
+        let defined = define::define(&self.shared, &self.xe(), spec).await?;
+        let guest = self.shared.guest(defined.uuid, || {
+            GuestShared::new(
+                defined.uuid,
+                spec.name.clone(),
+                defined.kind,
+                defined.image,
+                defined.vbds,
+                defined.view,
+                defined.address,
+                Arc::clone(&self.shared),
+            )
+        });
+        Ok(Arc::new(self.handle(guest)))
+    }
+
+    /// Those that run here, and those that run nowhere and prefer no other host of the pool. One
+    /// call, and two for each.
+    async fn guests(&self) -> Result<Vec<Arc<dyn Guest>>> {
+        let guests = self.adopt(observe::vms(), &|vm| vm.is_of(self.shared.uuid)).await?;
+        Ok(guests.into_iter().map(|guest| Arc::new(guest) as Arc<dyn Guest>).collect())
+    }
+
+    /// Two calls.
+    async fn networks(&self) -> Result<Vec<Network>> {
+        networks::list(&self.shared, &self.xe()).await
+    }
+
+    async fn define_network(&self, spec: &NetworkSpec) -> Result<Network> {
+        networks::define(&self.shared, &self.xe(), spec).await
+    }
+
+    async fn remove_network(&self, name: &str) -> Result<()> {
+        networks::remove(&self.shared, &self.xe(), name).await
+    }
+
+    async fn inventory(&self) -> Result<HostInventory> {
+        inventory::take(self).await
+    }
+
+    fn evidence_sources(&self) -> Vec<EvidenceSource> {
+        evidence::sources()
+    }
+
+    fn guest_shell(&self, image: Option<&str>, address: IpAddr) -> Result<Arc<dyn Shell>> {
+        let entry = &self.shared.entry;
+        let image = image.map(|name| entry.image_for(name)).transpose()?;
+        let user = image.map_or("root", |image| &image.user).to_owned();
+        let key = image.and_then(|image| image.key.clone()).or_else(|| entry.key.clone());
+        let login = Login { address, user, key };
+        let mut shells = locked(&self.shared.guest_shells);
+        let shell = shells.entry(login.clone()).or_insert_with(|| {
+            let Login { address, user, key } = login;
+            let mut target = SshTarget::new(user, address.to_string())
+                .host_key(HostKeyPolicy::AcceptAny)
+                .through(&entry.ssh_target());
+            target.key = key;
+            (self.shared.reach)(target)
+        });
+        Ok(self.observed(Arc::clone(shell)))
+    }
+}

@@ -1,0 +1,140 @@
+//! The power verbs of a guest, in two calls of `xe` each.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use xenrt_core::model::{
+    Ability, Difference, Guest, GuestAction, Host as _, InsideView, PowerState, View, compare_guest,
+};
+use xenrt_core::remote::{Wait, wait_until};
+use xenrt_core::{Error, Result, ToolstackErrorKind};
+
+use crate::guest::XapiGuest;
+
+/// How long xapi is left to tell of an event before it is looked at again: it does not notice that
+/// what is waited for cannot come any more.
+const EVENT: Duration = Duration::from_secs(20);
+
+impl XapiGuest {
+    /// Asks for `action`, waits for `goal`, and notes what the guest is now. xapi itself refuses
+    /// what the power state does not allow, so that it need not be asked for the state before.
+    pub(crate) async fn change(
+        &self,
+        action: &GuestAction,
+        goal: PowerState,
+        deadline: Duration,
+    ) -> Result<()> {
+        if let Err(error) = self.request(action).await {
+            if error.toolstack_kind() != Some(ToolstackErrorKind::BadState) {
+                return Err(error);
+            }
+            // What xapi refuses for the state is told as every toolstack tells it.
+            let (state, allowed) = (self.power_state().await?, action.allowed_from());
+            if allowed.contains(&state) {
+                return Err(error);
+            }
+            let needed = allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+            let (guest, verb) = (self.name(), action.verb());
+            return Err(Error::WrongState { guest, verb, state, needed });
+        }
+        self.follow_until(goal, deadline).await?;
+        let reachable_later = matches!(
+            action,
+            GuestAction::Pause | GuestAction::Suspend | GuestAction::Unpause | GuestAction::Resume
+        );
+        self.expectation().update(|expected| {
+            expected.power = goal;
+            expected.reachable &= reachable_later;
+        });
+        Ok(())
+    }
+
+    /// Waits for a power state by following xapi's events: one call where it is so already, two
+    /// more each time that it is not.
+    pub(crate) async fn follow_until(&self, goal: PowerState, deadline: Duration) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let (seen, _) = self.look("look at").await?;
+            if seen == goal {
+                return Ok(());
+            }
+            if seen == PowerState::Crashed && goal == PowerState::Running {
+                return Err(self.has_stopped(seen, "to be Running"));
+            }
+            let left = deadline.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(Error::Timeout {
+                    waiting_for: format!("guest {} to be {goal}", self.name()),
+                    waited: started.elapsed(),
+                    last_seen: seen.to_string(),
+                });
+            }
+            let wanted = goal.to_string().to_lowercase();
+            let fields = [("power-state", wanted.as_str())];
+            let xe = self.xapi_host().xe();
+            let event = xe.wait_for_event("vm", self.shared.uuid, &fields, left.min(EVENT));
+            event.await.map_err(self.during("wait for"))?;
+        }
+    }
+
+    /// The error for a guest that stopped.
+    pub(crate) fn has_stopped(&self, state: PowerState, doing: &'static str) -> Error {
+        let console = "(xapi does not record it)".to_owned();
+        Error::GuestStopped { guest: self.name(), state, doing, console }
+    }
+
+    /// Ends it, and waits until the hypervisor has no domain of it.
+    pub(crate) async fn end(
+        &self,
+        action: &GuestAction,
+        goal: PowerState,
+        deadline: Duration,
+    ) -> Result<()> {
+        self.change(action, goal, deadline).await?;
+        let waiting_for = format!("the domain of guest {} to be gone", self.name());
+        wait_until(waiting_for, || async {
+            Ok(match self.domain().await? {
+                None => Wait::Done(()),
+                Some(domain) => {
+                    Wait::NotYet(format!("domain {} is {}", domain.domid, domain.power))
+                }
+            })
+        })
+        .within(self.deadlines().state)
+        .await
+    }
+
+    /// Continues a suspended guest.
+    pub(crate) async fn wake(&self) -> Result<()> {
+        self.xapi_host().require(Ability::Suspend)?;
+        let deadline = self.deadlines().suspend;
+        self.change(&GuestAction::Resume, PowerState::Running, deadline).await?;
+        if self.expectation().get().reachable { self.wait_until_reachable().await } else { Ok(()) }
+    }
+
+    /// What is not as it should be, in all views.
+    pub(crate) async fn compare(&self) -> Result<Vec<Difference>> {
+        let expected = self.expectation().get();
+        let (vm, view) = self.observe().await?;
+        let domain = self.domain_of(&vm).await?;
+        let running = |power| power == PowerState::Running;
+        let (mut inside, mut unreachable): (Option<InsideView>, Option<String>) = (None, None);
+        if expected.reachable && running(expected.power) && running(view.power) {
+            match self.inside().await {
+                Ok(seen) => inside = Some(seen),
+                // What else is wrong with it is told all the same.
+                Err(Error::Remote(error)) => unreachable = Some(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        let mut differences =
+            compare_guest(&expected, Some(&view), Some(domain.as_ref()), inside.as_ref());
+        differences.extend(unreachable.map(|found| Difference {
+            view: View::Guest,
+            what: "reachability".to_owned(),
+            expected: "a login works".to_owned(),
+            found,
+        }));
+        Ok(differences)
+    }
+}

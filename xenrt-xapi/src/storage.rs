@@ -1,0 +1,251 @@
+//! Storage repositories.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+use xenrt_core::Result;
+use xenrt_core::model::{Host as _, Memory};
+
+use crate::host::XapiHost;
+use crate::parse::records;
+use crate::xe::{ApiCode, XeCommand, XeError};
+
+/// A storage to be created, by its driver and what the driver must be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageSpec {
+    name: String,
+    driver: &'static str,
+    content: &'static str,
+    shared: bool,
+    device: BTreeMap<String, String>,
+    secret: Option<(String, String)>,
+}
+
+impl StorageSpec {
+    fn of(name: &str, driver: &'static str, shared: bool, device: &[(&str, &str)]) -> Self {
+        let device = device.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Self {
+            name: name.to_owned(),
+            driver,
+            content: "user",
+            shared,
+            device: device.collect(),
+            secret: None,
+        }
+    }
+
+    /// A file system on a block device of the host: `/dev/sdb`. What is on it is lost.
+    pub fn ext(name: &str, device: &str) -> Self {
+        Self::of(name, "ext", false, &[("device", device)])
+    }
+
+    /// Logical volumes on a block device of the host. What is on it is lost.
+    pub fn lvm(name: &str, device: &str) -> Self {
+        Self::of(name, "lvm", false, &[("device", device)])
+    }
+
+    /// A folder of the host (XCP-ng).
+    pub fn file(name: &str, folder: &str) -> Self {
+        Self::of(name, "file", false, &[("location", folder)])
+    }
+
+    /// A folder that a server exports through NFS.
+    pub fn nfs(name: &str, server: &str, folder: &str) -> Self {
+        Self::of(name, "nfs", true, &[("server", server), ("serverpath", folder)])
+    }
+
+    /// Logical volumes on an iSCSI target. `scsi_id` is what [`probe`](XapiHost::probe_storage)
+    /// finds.
+    pub fn iscsi(name: &str, target: &str, iqn: &str, scsi_id: &str) -> Self {
+        let device = [("target", target), ("targetIQN", iqn), ("SCSIid", scsi_id)];
+        Self::of(name, "lvmoiscsi", true, &device)
+    }
+
+    /// CDs in a folder of an NFS server (`server:/folder`), or of the host where it is `/folder`.
+    pub fn iso(name: &str, location: &str) -> Self {
+        let local = location.starts_with('/');
+        let device: &[(&str, &str)] = if local {
+            &[("location", location), ("legacy_mode", "true")]
+        } else {
+            &[("location", location)]
+        };
+        Self { content: "iso", ..Self::of(name, "iso", !local, device) }
+    }
+
+    /// Disks in a folder of an SMB server (`//server/folder`). The password is on no command line.
+    pub fn smb(name: &str, location: &str, user: &str, password: &str) -> Self {
+        let mut spec = Self::of(name, "smb", true, &[("server", location), ("username", user)]);
+        spec.secret = Some(("device-config:password".to_owned(), password.to_owned()));
+        spec
+    }
+
+    /// Says one more thing to the driver (`device-config`).
+    #[must_use]
+    pub fn device_config(mut self, key: &str, value: &str) -> Self {
+        self.device.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    fn command(&self, name: &str, host: Uuid) -> XeCommand {
+        let mut command = XeCommand::new(name).param("type", self.driver);
+        if !self.shared {
+            command = command.param("host-uuid", host.to_string());
+        }
+        for (key, value) in &self.device {
+            command = command.param(format!("device-config:{key}"), value.as_str());
+        }
+        match &self.secret {
+            Some((key, value)) => command.secret(key.as_str(), value.as_str()),
+            None => command,
+        }
+    }
+}
+
+/// A storage repository as xapi lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Storage {
+    /// Its identity.
+    pub uuid: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Its driver: `ext`, `nfs`, ...
+    pub driver: String,
+    /// What it holds: `user` for disks, `iso` for CDs.
+    pub content: String,
+    /// Whether all hosts of the pool use it.
+    pub shared: bool,
+    /// All room that it has.
+    pub size: Memory,
+    /// Room that is taken.
+    pub used: Memory,
+}
+
+impl XapiHost {
+    /// The storage of the pool. One call.
+    ///
+    /// # Errors
+    /// When xapi cannot be asked.
+    pub async fn storages(&self) -> Result<Vec<Storage>> {
+        let list = XeCommand::new("sr-list").fields(&[
+            "uuid",
+            "name-label",
+            "type",
+            "content-type",
+            "shared",
+            "physical-size",
+            "physical-utilisation",
+        ]);
+        let text = self.xe().run(&list).await.map_err(|error| error.during("list", "storage"))?;
+        let storage = |record: Result<crate::parse::Record<'_>>| {
+            let record = record?;
+            // A storage that is not attached says -1.
+            let bytes =
+                |name: &str| record.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+            Ok(Storage {
+                uuid: record.parse("uuid")?,
+                name: record.require("name-label")?.to_owned(),
+                driver: record.require("type")?.to_owned(),
+                content: record.get("content-type").unwrap_or_default().to_owned(),
+                shared: record.get("shared") == Some("true"),
+                size: Memory::bytes(bytes("physical-size")),
+                used: Memory::bytes(bytes("physical-utilisation")),
+            })
+        };
+        records(&text).map(storage).collect()
+    }
+
+    /// Creates a storage and attaches it: to this host, or to all of the pool where it is shared.
+    /// One call.
+    ///
+    /// # Errors
+    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) with the code of the driver
+    /// (`SR_BACKEND_FAILURE_<n>`) and its sentence. It is not made twice when the connection breaks.
+    pub async fn create_storage(&self, spec: &StorageSpec) -> Result<Uuid> {
+        let create = spec
+            .command("sr-create", self.uuid())
+            .param("name-label", spec.name.as_str())
+            .param("content-type", spec.content)
+            .param("shared", spec.shared.to_string())
+            .deadline(self.entry().deadlines.suspend);
+        let find = XeCommand::new("sr-list").param("name-label", spec.name.as_str()).minimal();
+        let object = format!("storage {:?}", spec.name);
+        self.xe().create_once(&create, &find).await.map_err(|error| error.during("create", &object))
+    }
+
+    /// What a driver finds where a storage is to be created: XML, in the driver's own words. A
+    /// driver that needs to be told more says what there is in its refusal
+    /// (`SR_BACKEND_FAILURE_96`, `_107`). One call.
+    ///
+    /// # Errors
+    /// What the driver refuses.
+    pub async fn probe_storage(&self, spec: &StorageSpec) -> Result<String> {
+        let probe = spec.command("sr-probe", self.uuid());
+        let object = format!("storage {:?}", spec.name);
+        self.xe().run(&probe).await.map_err(|error| error.during("probe", &object))
+    }
+
+    /// Has a storage look for disks and CDs that came or went. One call.
+    ///
+    /// # Errors
+    /// What xapi refuses.
+    pub async fn scan_storage(&self, sr: Uuid) -> Result<()> {
+        let scan = XeCommand::new("sr-scan").uuid(sr);
+        self.xe()
+            .run(&scan)
+            .await
+            .map(drop)
+            .map_err(|error| error.during("scan", &format!("storage {sr}")))
+    }
+
+    /// Detaches a storage from all hosts and forgets it; what is on it stays. Three calls or more.
+    /// One that is gone already is a success.
+    ///
+    /// # Errors
+    /// What xapi refuses, a disk that is in use included.
+    pub async fn forget_storage(&self, sr: Uuid) -> Result<()> {
+        self.remove_storage(sr, "sr-forget").await
+    }
+
+    /// Detaches a storage from all hosts and destroys what is on it. Before: it has no disks. Three
+    /// calls or more. One that is gone already is a success.
+    ///
+    /// # Errors
+    /// What xapi refuses, disks that are left included.
+    pub async fn destroy_storage(&self, sr: Uuid) -> Result<()> {
+        self.remove_storage(sr, "sr-destroy").await
+    }
+
+    async fn remove_storage(&self, sr: Uuid, command: &str) -> Result<()> {
+        let xe = self.xe();
+        let during = |error: XeError| error.during("remove", &format!("storage {sr}"));
+        if command == "sr-destroy" {
+            let disks = XeCommand::new("vdi-list").param("sr-uuid", sr.to_string());
+            if !xe.uuids(disks).await.map_err(during)?.is_empty() {
+                let kind = xenrt_core::ToolstackErrorKind::BadState;
+                let (object, message) = (format!("storage {sr}"), "it still holds disks");
+                return Err(crate::error::refusal(kind, "remove", &object, message));
+            }
+        }
+        let pbds = XeCommand::new("pbd-list")
+            .param("sr-uuid", sr.to_string())
+            .param("currently-attached", "true");
+        let pbds = xe.uuids(pbds).await.map_err(during)?;
+        for pbd in pbds {
+            match xe.run(&XeCommand::new("pbd-unplug").uuid(pbd)).await {
+                Err(error) if error.code() == Some(&ApiCode::DeviceAlreadyDetached) => {}
+                result => drop(result.map_err(during)?),
+            }
+        }
+        match xe.run(&XeCommand::new(command).uuid(sr)).await {
+            Err(error) if error.is_missing_object() => Ok(()),
+            Err(error) if error.is_ambiguous() => {
+                match xe.uuids(XeCommand::new("sr-list").uuid(sr)).await.map_err(during)?.as_slice()
+                {
+                    [] => Ok(()),
+                    _ => Err(during(error)),
+                }
+            }
+            result => result.map(drop).map_err(during),
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Commands of `xe` as one remote command.
+//!
+//! Several commands are one shell line, so that they cost one round trip. Their outputs are framed
+//! by length: whatever a value holds, it cannot be taken for the output of another command.
+
+use xenrt_core::remote::{Command, Output};
+
+use super::understand::Ran;
+use super::{Login, Result, XeCommand, XeError};
+use crate::parse::not_understood;
+
+/// Variables that would change what `xe` does.
+const CLEARED: [&str; 3] = ["XE_EXTRA_ARGS", "TRACEPARENT", "BAGGAGE"];
+
+/// A remote command, and how its output is to be read.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) command: Command,
+    framed: bool,
+}
+
+/// The remote command for `commands`; the first one that fails is the last one that runs.
+pub(super) fn remote(login: &Login, commands: &[XeCommand]) -> Result<Sent> {
+    if let ([command], Login::Local) = (commands, login)
+        && command.secrets().is_empty()
+    {
+        let cleared = CLEARED.iter().flat_map(|name| ["-u", *name]);
+        let words = command.words()?;
+        let command = Command::new("env").args(cleared).arg("xe").args(words);
+        return Ok(Sent { command, framed: false });
+    }
+    let mut line = String::from(
+        "umask 077\n\
+         d=$(mktemp -d \"${TMPDIR:-/tmp}/xenrt-xe.XXXXXXXX\") || exit 97\n\
+         trap 'rm -rf -- \"$d\"' EXIT; trap 'exit 98' HUP INT TERM\n",
+    );
+    line.push_str(&format!("unset {}\n", CLEARED.join(" ")));
+    line.push_str(
+        "run() { \"$@\" >\"$d/o\" 2>\"$d/e\" </dev/null; s=$?\n\
+         echo \"$s $(wc -c <\"$d/o\") $(wc -c <\"$d/e\")\"; cat \"$d/o\" \"$d/e\"\n\
+         unset XE_EXTRA_ARGS; [ \"$s\" = 0 ] || exit 0; }\n",
+    );
+    let (mut stdin, mut secrets) = (String::new(), Vec::new());
+    let mut xe = String::from("run xe");
+    if let Login::Remote { server, port, user, password } = login {
+        if let Some(problem) = login.problem() {
+            return Err(XeError::Refused { command: "login".to_owned(), problem });
+        }
+        // A builtin of the shell: no process has the password among its arguments.
+        line.push_str(
+            "IFS= read -r u; IFS= read -r p; printf '%s\\n%s\\n' \"$u\" \"$p\" >\"$d/login\"\n",
+        );
+        stdin.push_str(&format!("{user}\n{password}\n"));
+        secrets.push(password.clone());
+        xe.push_str(&format!(" -s {}", Command::quote(server)));
+        if let Some(port) = port {
+            xe.push_str(&format!(" -p {port}"));
+        }
+        xe.push_str(" -pwf \"$d/login\"");
+    }
+    for command in commands {
+        let words: Vec<String> = command.words()?.iter().map(|word| Command::quote(word)).collect();
+        if !command.secrets().is_empty() {
+            let extra = command.secrets().iter().map(|(key, value)| {
+                secrets.push(value.clone());
+                format!("{key}={value}").replace(',', "\\,")
+            });
+            stdin.push_str(&extra.collect::<Vec<_>>().join(","));
+            stdin.push('\n');
+            line.push_str("IFS= read -r XE_EXTRA_ARGS; export XE_EXTRA_ARGS\n");
+        }
+        line.push_str(&format!("{xe} {}\n", words.join(" ")));
+    }
+    let mut command = Command::shell_line(line).stdin(stdin);
+    for secret in secrets {
+        command = command.secret(secret);
+    }
+    Ok(Sent { command, framed: true })
+}
+
+impl Sent {
+    /// What each command left that was run, in order.
+    ///
+    /// # Errors
+    /// When there is no `xe`, or the output is not in the form that the shell line prints.
+    pub(super) fn read(&self, output: Output, target: &str) -> Result<Vec<Ran>> {
+        // Not masked yet: a password may be a word of xapi's own texts.
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let missing = |stderr: &str| {
+            stderr.contains("'xe': No such file")
+                || stderr.contains("xe: not found")
+                || stderr.contains("xe: command not found")
+        };
+        if !self.framed {
+            let stderr = text(&output.stderr);
+            let Some(status) = output.status.code() else {
+                let error = output.require_success(&self.command, target);
+                return Err(error.map_or_else(XeError::from, |_| no_xe(target)));
+            };
+            if status == 127 && missing(&stderr) {
+                return Err(no_xe(target));
+            }
+            return Ok(vec![Ran { status, stdout: text(&output.stdout), stderr }]);
+        }
+        if !output.status.success() {
+            output.require_success(&self.command, target)?;
+            return Ok(Vec::new());
+        }
+        let mut rest = output.stdout.as_slice();
+        let mut all = Vec::new();
+        while !rest.is_empty() {
+            let Some((status, stdout, stderr, after)) = frame(rest) else {
+                let expected = "status and lengths before each output";
+                let found = self.command.mask(&text(rest));
+                return Err(not_understood("commands of xe", expected, &found).into());
+            };
+            let stderr = text(stderr);
+            if status == 127 && missing(&stderr) {
+                return Err(no_xe(target));
+            }
+            all.push(Ran { status, stdout: text(stdout), stderr });
+            rest = after;
+        }
+        Ok(all)
+    }
+}
+
+fn no_xe(target: &str) -> XeError {
+    let (target, program) = (target.to_owned(), "xe".to_owned());
+    XeError::Remote(xenrt_core::remote::RemoteError::NoSuchProgram { target, program })
+}
+
+/// Status, output, errors, and what follows.
+type Frame<'a> = (i32, &'a [u8], &'a [u8], &'a [u8]);
+
+/// The first frame of some bytes.
+fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let mut head = std::str::from_utf8(&bytes[..end]).ok()?.split_ascii_whitespace();
+    let status = head.next()?.parse().ok()?;
+    let (stdout, stderr): (usize, usize) = (head.next()?.parse().ok()?, head.next()?.parse().ok()?);
+    let rest = &bytes[end + 1..];
+    let both = stdout.checked_add(stderr)?;
+    if head.next().is_some() || rest.len() < both {
+        return None;
+    }
+    Some((status, &rest[..stdout], &rest[stdout..both], &rest[both..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+    use xenrt_core::remote::{ExitStatus, Stdin};
+
+    fn remote_login() -> Login {
+        let (server, user, password) = ("192.0.2.1".into(), "root".into(), "pass, w\\ord".into());
+        Login::Remote { server, port: Some(4443), user, password }
+    }
+
+    /// Runs a remote command here, with `xe` as this script; each argument is printed on a line.
+    fn run_here(login: &Login, commands: &[XeCommand], xe: &str) -> Vec<Ran> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("xe");
+        std::fs::write(&path, format!("#!/bin/sh\n{xe}\n")).unwrap();
+        let made = std::fs::metadata(&path).unwrap();
+        let mut mode = made.permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+        std::fs::set_permissions(&path, mode).unwrap();
+        let sent = remote(login, commands).unwrap();
+        let Stdin::Bytes(stdin) = sent.command.stdin_value().clone() else {
+            return run_line(&sent, folder.path(), &[]);
+        };
+        run_line(&sent, folder.path(), &stdin)
+    }
+
+    fn run_line(sent: &Sent, folder: &std::path::Path, stdin: &[u8]) -> Vec<Ran> {
+        use std::io::Write as _;
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", &sent.command.to_shell_line()])
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.display()))
+            .env("TMPDIR", folder)
+            .env("XE_EXTRA_ARGS", "minimal=true")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(stdin).unwrap();
+        let done = child.wait_with_output().unwrap();
+        let output = Output {
+            status: ExitStatus::Code(done.status.code().unwrap()),
+            stdout: done.stdout,
+            stderr: done.stderr,
+            elapsed: std::time::Duration::ZERO,
+        };
+        // Nothing stays behind.
+        let left = std::fs::read_dir(folder).unwrap().filter(|entry| {
+            entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("xenrt-xe")
+        });
+        assert_eq!(left.count(), 0);
+        sent.read(output, "here").unwrap()
+    }
+
+    fn set(value: &str) -> XeCommand {
+        XeCommand::new("vm-param-set").uuid(Uuid::nil()).param("name-label", value)
+    }
+
+    #[test]
+    fn arguments_arrive_and_the_administrators_do_not() {
+        let print = "for a; do echo \"<$a>\"; done; echo \"extra <$XE_EXTRA_ARGS>\"";
+        let one = run_here(&Login::Local, &[set("it's; $(id) \"\\")], print);
+        assert_eq!(one.len(), 1);
+        assert!(one[0].stdout.contains("<name-label=it's; $(id) \"\\>\nextra <>"), "{one:?}");
+        let two = run_here(&Login::Local, &[set("-x"), set("a\tb")], print);
+        assert!(two[0].stdout.contains("<name-label=-x>\nextra <>"), "{two:?}");
+        assert!(two[1].stdout.contains("<name-label=a\tb>"), "{two:?}");
+    }
+
+    #[test]
+    fn the_first_failure_ends_the_line() {
+        let fail = "printf 'out\\n'; printf 'err\\n' >&2; exit 1";
+        let ran = run_here(&Login::Local, &[set("a"), set("b")], fail);
+        assert_eq!(ran, [Ran { status: 1, stdout: "out\n".into(), stderr: "err\n".into() }]);
+    }
+
+    #[test]
+    fn passwords_are_in_no_arguments_and_reach_xe() {
+        let join = XeCommand::new("pool-join")
+            .param("master-address", "h")
+            .param("master-username", "root")
+            .secret("master-password", "one, two");
+        let sent = remote(&remote_login(), std::slice::from_ref(&join)).unwrap();
+        let line = sent.command.to_shell_line();
+        assert!(!line.contains("ord") && !line.contains("one, two"), "{line}");
+        let print = "for a; do echo \"<$a>\"; done; echo \"$XE_EXTRA_ARGS\" | tr o 0; while [ \"$1\" ]; \
+                     do [ \"$1\" != -pwf ] || tr o 0 <\"$2\"; shift; done";
+        let ran = run_here(&remote_login(), &[join, set("a")], print);
+        assert!(ran[0].stdout.contains("<-s>\n<192.0.2.1>\n<-p>\n<4443>\n<-pwf>"), "{ran:?}");
+        assert!(ran[0].stdout.contains("master-passw0rd=0ne\\, tw0"), "{ran:?}");
+        assert!(ran[0].stdout.contains("r00t\npass, w\\0rd\n"), "{ran:?}");
+        assert!(!ran[1].stdout.contains("master-passw0rd"), "{ran:?}");
+        // What a program prints of it is masked where an error is made of it, not before.
+        let fail = "echo 'bad password pass, w\\ord' >&2; exit 1";
+        let shown = run_here(&remote_login(), &[set("a")], fail);
+        assert_eq!(shown[0].stderr, "bad password pass, w\\ord\n");
+    }
+
+    proptest! {
+        #[test]
+        fn frames_give_back_what_was_put_in(parts in proptest::collection::vec((0..3, any::<Vec<u8>>(), any::<Vec<u8>>()), 0..4)) {
+            let mut bytes = Vec::new();
+            for (status, out, err) in &parts {
+                bytes.extend(format!("{status}  {} {}\n", out.len(), err.len()).into_bytes());
+                bytes.extend(out);
+                bytes.extend(err);
+            }
+            let mut rest = bytes.as_slice();
+            for (status, out, err) in &parts {
+                let read = frame(rest).unwrap();
+                prop_assert_eq!((read.0, read.1, read.2), (*status, out.as_slice(), err.as_slice()));
+                rest = read.3;
+            }
+            prop_assert!(rest.is_empty());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let _ = frame(&bytes);
+        }
+    }
+}

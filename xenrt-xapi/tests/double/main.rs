@@ -1,0 +1,12 @@
+//! The xapi toolstack on the double of `xe`, through a real sshd.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
+
+mod conformance;
+mod dry;
+mod faults;
+mod life;
+mod more;
+mod secrets;
+mod values;
+mod world;
