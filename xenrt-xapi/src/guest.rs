@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 use xenrt_core::model::{
     Ability, CheckReport, DomainView, Expectation, ExpectedGuest, Guest, GuestAction, GuestKind,
-    GuestView, Host, PowerState, Scope, ShutdownMode,
+    GuestView, Host, PowerState, Scope, ShutdownMode, Snapshots,
 };
 use xenrt_core::remote::{Wait, wait_until};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
@@ -16,6 +16,7 @@ use xenrt_core::{Error, Result, ToolstackErrorKind};
 use crate::error;
 use crate::host::{HostShared, XapiHost};
 use crate::observe::{self, Vbd, Vm};
+use crate::snapshots::XapiSnapshots;
 use crate::{migration, networks, requests};
 
 /// A guest that xapi runs; see [`Guest`].
@@ -269,6 +270,11 @@ impl Guest for XapiGuest {
     async fn console_text(&self) -> Result<String> {
         self.xapi_host().require(Ability::ConsoleLog)?;
         Ok(String::new())
+    }
+
+    fn snapshots(&self) -> Result<Arc<dyn Snapshots>> {
+        self.xapi_host().require(Ability::Snapshots)?;
+        Ok(Arc::new(XapiSnapshots(self.clone())))
     }
 
     async fn request_migration(&self, target: &Arc<dyn Host>) -> Result<()> {

@@ -3,7 +3,7 @@
 //!
 //! [`XapiToolstack`] connects to a host of a lab; what it gives out are
 //! [`Host`](xenrt_core::model::Host)s and [`Guest`](xenrt_core::model::Guest)s. [`XapiHost`] and
-//! [`XapiGuest`] have what xapi can do beyond the object model: snapshots, storage, the pool, tasks.
+//! [`XapiGuest`] have what xapi can do beyond the object model: copies, storage, the pool, tasks.
 //! [`xe`] is the client below them, for whoever wants `xe` alone.
 //!
 //! What is particular to xapi, and what this crate does about it:
@@ -66,7 +66,6 @@ pub use interfaces::{Addressing, BondMode, Interface};
 pub use migration::RemotePool;
 pub use pool::PoolHost;
 pub use product::Product;
-pub use snapshots::{Snapshot, SnapshotKind};
 pub use storage::{Storage, StorageSpec};
 pub use tasks::{Message, Task, TaskStatus};
 pub use toolstack::XapiToolstack;

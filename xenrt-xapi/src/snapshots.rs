@@ -1,135 +1,118 @@
 //! Snapshots and checkpoints of guests.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use uuid::Uuid;
-use xenrt_core::Result;
-use xenrt_core::model::{Ability, Guest as _, Host as _, PowerState};
+use xenrt_core::model::{Guest, PowerState, Snapshot, SnapshotKind, Snapshots};
+use xenrt_core::{Error, Result};
 
 use crate::guest::XapiGuest;
 use crate::observe;
 use crate::parse::records;
 use crate::xe::XeCommand;
 
-/// What a snapshot keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SnapshotKind {
-    /// The disks as they are. From any power state.
-    Disks,
-    /// The disks, after the guest itself brought them to rest (Windows with its VSS provider). From
-    /// Running.
-    Quiesced,
-    /// The disks and the memory. From Running or Suspended.
-    Checkpoint,
+/// The snapshots of a guest: each is a VM of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct XapiSnapshots(pub(crate) XapiGuest);
+
+/// The VM that a snapshot is.
+fn uuid_of(snapshot: &Snapshot) -> Result<Uuid> {
+    snapshot.id.parse().map_err(|_| {
+        Error::invalid(format!("snapshot {:?}", snapshot.name), "its id is no UUID of xapi")
+    })
 }
 
-/// A snapshot of a guest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Its identity: it is a VM of its own.
-    pub uuid: Uuid,
-    /// Its name.
-    pub name: String,
-    /// The state that the guest has after it was reverted: Halted, or Suspended for a checkpoint.
-    pub state: PowerState,
-    /// When it was made, as xapi prints it: `20261123T11:32:58Z`.
-    pub time: String,
-}
+#[async_trait]
+impl Snapshots for XapiSnapshots {
+    fn guest(&self) -> &dyn Guest {
+        &self.0
+    }
 
-impl XapiGuest {
-    /// Makes a snapshot. The guest's state stays. Two calls.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`](xenrt_core::Error::Unsupported); what xapi refuses, a guest without
-    /// the drivers for it included. It is not made twice when the connection breaks.
-    pub async fn snapshot(&self, name: &str, kind: SnapshotKind) -> Result<Snapshot> {
-        let host = self.xapi_host();
-        host.require(Ability::Snapshots)?;
+    fn handle(&self) -> Arc<dyn Snapshots> {
+        Arc::new(self.clone())
+    }
+
+    /// One call. xapi does not keep whether a guest was brought to rest, so a quiesced one is listed
+    /// as [`SnapshotKind::Disks`].
+    async fn list(&self) -> Result<Vec<Snapshot>> {
+        let guest = &self.0;
+        let list = XeCommand::new("snapshot-list")
+            .param("snapshot-of", guest.uuid().to_string())
+            .fields(&["uuid", "name-label", "power-state", "snapshot-time"]);
+        let text = guest.xapi_host().xe().run(&list).await;
+        let text = text.map_err(guest.during("list the snapshots of"))?;
+        let mut found = Vec::new();
+        for record in records(&text) {
+            let record = record?;
+            let reverts_to = observe::power(record.require("power-state")?)?;
+            let kind = match reverts_to {
+                PowerState::Suspended => SnapshotKind::Memory,
+                _ => SnapshotKind::Disks,
+            };
+            let uuid: Uuid = record.parse("uuid")?;
+            let name = record.require("name-label")?.to_owned();
+            let time = record.get("snapshot-time").unwrap_or_default().to_owned();
+            found.push((time, Snapshot { id: uuid.to_string(), name, kind, reverts_to }));
+        }
+        // The times are all of one form, `20261123T11:32:58Z`; those of one second stay as listed.
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(found.into_iter().map(|(_, snapshot)| snapshot).collect())
+    }
+
+    /// Two calls. It is not made twice when the connection breaks.
+    async fn request_create(&self, name: &str, kind: SnapshotKind) -> Result<Snapshot> {
+        let guest = &self.0;
         let command = match kind {
             SnapshotKind::Disks => "vm-snapshot",
             SnapshotKind::Quiesced => "vm-snapshot-with-quiesce",
-            SnapshotKind::Checkpoint => "vm-checkpoint",
+            SnapshotKind::Memory => "vm-checkpoint",
         };
         // A name that nobody else has, until it is sure that it was made once.
         let token = format!("xenrt-{}", Uuid::new_v4());
         let make = XeCommand::new(command)
-            .uuid(self.uuid())
+            .uuid(guest.uuid())
             .param("new-name-label", token.as_str())
-            .deadline(self.deadlines().suspend);
+            .deadline(guest.deadlines().suspend);
         let find = XeCommand::new("snapshot-list").param("name-label", token).minimal();
-        let during = self.during("make a snapshot of");
-        let xe = host.xe();
+        let during = guest.during("make a snapshot of");
+        let xe = guest.xapi_host().xe();
         let uuid = xe.create_once(&make, &find).await.map_err(&during)?;
         let rename = XeCommand::new("snapshot-param-set").uuid(uuid).param("name-label", name);
         xe.run_all(&[rename]).await.map_err(&during)?;
-        let listed = self.snapshots().await?.into_iter().find(|snapshot| snapshot.uuid == uuid);
-        listed.ok_or_else(|| self.shared.missing("make a snapshot of"))
+        let id = uuid.to_string();
+        let listed = self.list().await?.into_iter().find(|snapshot| snapshot.id == id);
+        listed.ok_or_else(|| guest.shared.missing("make a snapshot of"))
     }
 
-    /// The snapshots of this guest, in xapi's order. One call.
-    ///
-    /// # Errors
-    /// When xapi cannot be asked.
-    pub async fn snapshots(&self) -> Result<Vec<Snapshot>> {
-        let list = XeCommand::new("snapshot-list")
-            .param("snapshot-of", self.uuid().to_string())
-            .fields(&["uuid", "name-label", "power-state", "snapshot-time"]);
-        let text = self.xapi_host().xe().run(&list).await;
-        let text = text.map_err(self.during("list the snapshots of"))?;
-        let snapshot = |record: Result<crate::parse::Record<'_>>| {
-            let record = record?;
-            Ok(Snapshot {
-                uuid: record.parse("uuid")?,
-                name: record.require("name-label")?.to_owned(),
-                state: observe::power(record.require("power-state")?)?,
-                time: record.get("snapshot-time").unwrap_or_default().to_owned(),
-            })
-        };
-        records(&text).map(snapshot).collect()
-    }
-
-    /// Brings the guest back to what it was. After: Halted, or Suspended for a checkpoint; its
-    /// disks are those of the snapshot, and new ones.
-    ///
-    /// # Errors
-    /// What xapi refuses.
-    pub async fn revert(&self, snapshot: &Snapshot) -> Result<()> {
-        let host = self.xapi_host();
+    /// The disks of the guest are those of the snapshot afterwards, and new ones.
+    async fn request_revert(&self, snapshot: &Snapshot) -> Result<()> {
+        let guest = &self.0;
         let revert = XeCommand::new("snapshot-revert")
-            .param("snapshot-uuid", snapshot.uuid.to_string())
-            .deadline(self.deadlines().suspend);
-        let xe = host.xe();
+            .param("snapshot-uuid", uuid_of(snapshot)?.to_string())
+            .deadline(guest.deadlines().suspend);
+        let xe = guest.xapi_host().xe();
         let reverted = match xe.run(&revert).await {
             // The same when it is done twice.
             Err(error) if error.is_ambiguous() => xe.run(&revert).await,
             result => result,
         };
-        reverted.map_err(self.during("revert"))?;
-        self.wait_for_state(snapshot.state, self.deadlines().state).await?;
-        let view = self.view().await?;
-        self.expectation().update(|expected| {
-            expected.power = view.power;
-            expected.vcpus = view.vcpus;
-            expected.memory = view.memory;
-            expected.disks = view.disks;
-            expected.vifs = view.vifs;
-            expected.reachable = false;
-        });
-        Ok(())
+        reverted.map(drop).map_err(guest.during("revert"))
     }
 
-    /// Removes a snapshot with its disks; one that is gone already is a success. One call.
-    ///
-    /// # Errors
-    /// What xapi refuses.
-    pub async fn delete_snapshot(&self, snapshot: &Snapshot) -> Result<()> {
-        let remove = XeCommand::new("snapshot-uninstall").uuid(snapshot.uuid);
-        let xe = self.xapi_host().xe();
+    /// Its disks go with it. One call.
+    async fn request_delete(&self, snapshot: &Snapshot) -> Result<()> {
+        let guest = &self.0;
+        let remove = XeCommand::new("snapshot-uninstall").uuid(uuid_of(snapshot)?);
+        let xe = guest.xapi_host().xe();
         let removed = match xe.run(&remove).await {
-            Err(error) if error.is_ambiguous() => xe.run(&remove).await,
+            Err(error) if error.is_ambiguous() => match xe.run(&remove).await {
+                // The first try removed it.
+                Err(error) if error.is_missing_object() => return Ok(()),
+                result => result,
+            },
             result => result,
         };
-        match removed {
-            Err(error) if error.is_missing_object() => Ok(()),
-            result => result.map(drop).map_err(self.during("remove a snapshot of")),
-        }
+        removed.map(drop).map_err(guest.during("remove a snapshot of"))
     }
 }

@@ -4,13 +4,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use xenrt_core::model::{
-    Ability, DiskSpec, Guest as _, GuestSpec, Host as _, Memory, NetworkSpec, PowerState, VifSpec,
+    Ability, DiskSpec, Guest as _, GuestSpec, Host as _, Memory, NetworkSpec, PowerState,
+    SnapshotKind, VifSpec,
 };
 use xenrt_core::{Error, ToolstackErrorKind};
 use xenrt_xapi::double::{Effect, Object, Rule, World};
-use xenrt_xapi::{
-    Addressing, BondMode, Compression, SnapshotKind, StorageSpec, TaskStatus, XapiGuest, XapiHost,
-};
+use xenrt_xapi::{Addressing, BondMode, Compression, StorageSpec, TaskStatus, XapiGuest, XapiHost};
 
 use crate::world::Simulated;
 
@@ -25,26 +24,29 @@ async fn snapshots_keep_what_was() {
     let simulated = Simulated::start(&World::small());
     let host = simulated.connect().await;
     let guest = guest(&host, "tiny").await;
-    let halted = guest.snapshot("halted; a, b", SnapshotKind::Disks).await.unwrap();
-    let error = guest.snapshot("x", SnapshotKind::Checkpoint).await.unwrap_err();
+    let snapshots = guest.snapshots().unwrap();
+    let halted = snapshots.create("halted; a, b", SnapshotKind::Disks).await.unwrap();
+    let error = snapshots.create("x", SnapshotKind::Memory).await.unwrap_err();
+    assert!(matches!(error, Error::WrongState { .. }), "{error}");
+    let error = snapshots.request_create("x", SnapshotKind::Memory).await.unwrap_err();
     assert_eq!(error.toolstack_kind(), Some(ToolstackErrorKind::BadState), "{error}");
     guest.start().await.unwrap();
     simulated.double.rule(Rule::once("vm-checkpoint", Effect::LostAfter)).unwrap();
-    let running = guest.snapshot("running", SnapshotKind::Checkpoint).await.unwrap();
+    let running = snapshots.create("running", SnapshotKind::Memory).await.unwrap();
     guest.attach_disk(DiskSpec::new(Memory::mib(16))).await.unwrap();
     let names: Vec<String> =
-        guest.snapshots().await.unwrap().into_iter().map(|snapshot| snapshot.name).collect();
+        snapshots.list().await.unwrap().into_iter().map(|snapshot| snapshot.name).collect();
     assert_eq!(names, ["halted; a, b", "running"], "none was made twice");
-    guest.revert(&running).await.unwrap();
+    snapshots.revert(&running).await.unwrap();
     assert_eq!(guest.power_state().await.unwrap(), PowerState::Suspended);
     assert_eq!(guest.view().await.unwrap().disks.len(), 1, "the new disk is gone");
     guest.resume().await.unwrap();
     guest.check().await.unwrap();
-    guest.revert(&halted).await.unwrap();
+    snapshots.revert(&halted).await.unwrap();
     assert_eq!(guest.power_state().await.unwrap(), PowerState::Halted);
     guest.check().await.unwrap();
-    guest.delete_snapshot(&halted).await.unwrap();
-    guest.delete_snapshot(&halted).await.unwrap();
+    snapshots.delete(&halted).await.unwrap();
+    snapshots.delete(&halted).await.unwrap();
     // Its snapshots go with a guest.
     guest.delete().await.unwrap();
     let left = simulated.double.look(|world| (world.all("vm").count(), world.all("vdi").count()));
