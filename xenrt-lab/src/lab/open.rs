@@ -265,11 +265,10 @@ impl VirtualLab {
 /// Plugs the cables in: a star around the first host, whose QEMU is the switch.
 async fn link(hosts: &[VirtualHost]) -> Result<()> {
     let Some((switch, others)) = hosts.split_first() else { return Ok(()) };
+    let there = format!("../host{}", switch.number());
     for host in others {
         let cable = format!("cable{}", host.number());
-        switch.machine().plug_cable(&cable, &cable, true).await?;
-        let there = format!("../host{}/{cable}", switch.number());
-        host.machine().plug_cable(&cable, &there, false).await?;
+        switch.machine().plug_cable(&cable, host.machine(), &there).await?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! One virtual machine: a QEMU process, its monitor, console and power.
 
+mod cable;
 mod config;
 mod overlay;
 mod probe;

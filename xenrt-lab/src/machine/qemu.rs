@@ -7,8 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::cable;
 use super::config::{CONSOLE, MONITOR, MachineConfig, Network};
 use super::qmp::{QUICK, Qmp};
 use crate::error::{IoContext as _, LabError, Result};
@@ -255,15 +256,17 @@ impl Machine {
         self.resume().await
     }
 
-    /// Plugs a cable into the machine's hub. One end of a cable listens on `socket`, the other
-    /// connects to it; the path is relative to the machine's directory.
-    pub(crate) async fn plug_cable(&self, id: &str, socket: &str, listens: bool) -> Result<()> {
-        let address = json!({ "type": "unix", "path": socket });
-        let cable = json!({ "type": "stream", "id": id, "server": listens, "addr": address });
-        self.qmp.execute("netdev_add", cable, QUICK).await?;
-        let port: Value =
-            json!({ "type": "hubport", "id": format!("{id}-port"), "hubid": 0, "netdev": id });
-        self.qmp.execute("netdev_add", port, QUICK).await.map(drop)
+    /// Plugs a cable between the hubs of two machines: this one listens, the other connects, and both
+    /// ends are connected when this returns. `id` is the cable's name in both machines, `here` this
+    /// machine's directory as seen from the other's.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Timeout`] with what QEMU last said of the end that did not connect.
+    pub(crate) async fn plug_cable(&self, id: &str, other: &Self, here: &str) -> Result<()> {
+        cable::listen(&self.qmp, id, id).await?;
+        cable::connect(&other.qmp, id, &format!("{here}/{id}")).await?;
+        cable::connected(&self.qmp, id).await
     }
 
     /// Ends QEMU. It is gone when this returns.
