@@ -62,20 +62,40 @@ pub(crate) fn node_cpu_time(connect: &Connect) -> Result<Duration, Error> {
     let mut figures = vec![none; usize::try_from(count).unwrap_or(0)];
     // SAFETY: the array has room for as many figures as libvirt is told.
     check(unsafe {
-        sys::virNodeGetCPUStats(
-            connect.as_ptr(),
-            ALL,
-            figures.as_mut_ptr(),
-            &raw mut count,
-            0,
-        )
+        let room = figures.as_mut_ptr();
+        sys::virNodeGetCPUStats(connect.as_ptr(), ALL, room, &raw mut count, 0)
     })?;
-    let busy = figures.iter().take(usize::try_from(count).unwrap_or(0)).filter(|figure| {
+    let busy = figures.iter().filter(|figure| {
         // SAFETY: libvirt ends the name with a zero, and the array was zero before.
         let name = unsafe { CStr::from_ptr(figure.field.as_ptr()) };
         [c"kernel", c"user"].contains(&name)
     });
     Ok(Duration::from_nanos(busy.map(|figure| figure.value).sum()))
+}
+
+/// Memory of the host that is free or would be given up at once, in KiB (virNodeGetMemoryStats).
+pub(crate) fn node_available_memory(connect: &Connect) -> Result<u64, Error> {
+    /// VIR_NODE_MEMORY_STATS_ALL_CELLS.
+    const ALL: c_int = -1;
+    let mut count: c_int = 0;
+    // SAFETY: without an array only the number of figures is written.
+    check(unsafe {
+        sys::virNodeGetMemoryStats(connect.as_ptr(), ALL, std::ptr::null_mut(), &raw mut count, 0)
+    })?;
+    // SAFETY: the structure is plain numbers and characters, for which zeros are valid.
+    let none: sys::virNodeMemoryStats = unsafe { std::mem::zeroed() };
+    let mut figures = vec![none; usize::try_from(count).unwrap_or(0)];
+    // SAFETY: the array has room for as many figures as libvirt is told.
+    check(unsafe {
+        let room = figures.as_mut_ptr();
+        sys::virNodeGetMemoryStats(connect.as_ptr(), ALL, room, &raw mut count, 0)
+    })?;
+    let free = figures.iter().filter(|figure| {
+        // SAFETY: libvirt ends the name with a zero, and the array was zero before.
+        let name = unsafe { CStr::from_ptr(figure.field.as_ptr()) };
+        [c"free", c"buffers", c"cached"].contains(&name)
+    });
+    Ok(free.map(|figure| figure.value).sum())
 }
 
 /// Has `sink` told of the events of all domains of a connection, as long as the connection lives.

@@ -311,14 +311,19 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// An interface on a network of libvirt's, or on a bridge.
+    /// An interface on a network of libvirt's or on a bridge; one that QEMU itself connects
+    /// (`user`) where `source` names neither.
     pub fn on(source: Source, mac: MacAddress, model: Option<&str>) -> Self {
-        let kind = if source.network.is_some() { "network" } else { "bridge" };
+        let kind = match (&source.network, &source.bridge) {
+            (Some(_), _) => "network",
+            (None, Some(_)) => "bridge",
+            (None, None) => "user",
+        };
         let model = model.map(|name| Model { name: name.to_owned() });
         Self {
             kind: kind.to_owned(),
             mac: Mac { address: mac.to_string() },
-            source: Some(source),
+            source: Some(source).filter(|source| *source != Source::default()),
             model,
         }
     }

@@ -13,4 +13,5 @@ pub use domain::{
     Made, Model, Os, OsType, Present, Quantity, Serial, Source, Target, Vcpu,
 };
 pub use element::{Element, Node, XmlError};
+pub(crate) use domain::to_element;
 pub use network::{Bridge, Forward, Ip, NetworkXml, Uplink};
