@@ -11,10 +11,10 @@ use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::connection::Failure;
 use crate::definition::{Definition, wants_address};
+use crate::disks;
 use crate::host::LibvirtHost;
 use crate::observe::{self, Seen};
 use crate::script::{Script, q};
-use crate::disks;
 
 /// How long a reservation may take, the wait for other processes included.
 const RESERVATION: Duration = Duration::from_secs(90);

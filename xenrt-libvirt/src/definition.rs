@@ -71,7 +71,10 @@ impl Definition {
         let memory = match (spec.memory, image) {
             (memory, Some(image)) if memory.as_bytes() == 0 => image.memory,
             (memory, None) if memory.as_bytes() == 0 => {
-                return Err(Error::invalid(what(spec), "it needs an amount of memory, or an image"));
+                return Err(Error::invalid(
+                    what(spec),
+                    "it needs an amount of memory, or an image",
+                ));
             }
             (memory, _) => memory,
         };
@@ -149,9 +152,7 @@ impl Definition {
                 emulator: None,
                 disks: self.disks.iter().map(|(_, disk)| disk.clone()).collect(),
                 interfaces: vifs
-                    .map(|(vif, source)| {
-                        Interface::on(source.clone(), vif.mac, driver.vif_model())
-                    })
+                    .map(|(vif, source)| Interface::on(source.clone(), vif.mac, driver.vif_model()))
                     .collect(),
                 serials: serial.into_iter().collect(),
                 consoles: if driver == Driver::Xen { vec![console] } else { Vec::new() },

@@ -163,13 +163,15 @@ impl Driver {
         let letters = |rest: &str| {
             (1..=2).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_lowercase())
         };
-        let found = prefixes.iter().find(|(prefix, _)| {
-            device.strip_prefix(prefix).is_some_and(letters)
-        });
+        let found =
+            prefixes.iter().find(|(prefix, _)| device.strip_prefix(prefix).is_some_and(letters));
         found.map(|(_, bus)| *bus).ok_or_else(|| {
             let names: Vec<String> =
                 prefixes.iter().map(|(prefix, _)| format!("{prefix}a")).collect();
-            format!("{device:?} is not a device name that there can be; use {}, ...", names.join(", "))
+            format!(
+                "{device:?} is not a device name that there can be; use {}, ...",
+                names.join(", ")
+            )
         })
     }
 

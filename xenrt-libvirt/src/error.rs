@@ -55,11 +55,13 @@ fn kind_of_code(code: ErrorNumber) -> Option<ToolstackErrorKind> {
 /// Texts of the kernel's, QEMU's and libvirt's own that come with codes that say nothing.
 const TEXTS: &[(&str, ToolstackErrorKind)] = {
     use ToolstackErrorKind::{
-        AlreadyExists, InvalidConfiguration, MissingFile, NoSuchObject, OutOfMemory, OutOfSpace,
-        TimedOut,
+        AlreadyExists, BadState, InvalidConfiguration, MissingFile, NoSuchObject, OutOfMemory,
+        OutOfSpace, TimedOut,
     };
     &[
         ("already exists", AlreadyExists),
+        ("not running", BadState),
+        ("already running", BadState),
         ("Cannot allocate memory", OutOfMemory),
         ("cannot set up guest memory", OutOfMemory),
         ("failed to allocate memory", OutOfMemory),
@@ -131,9 +133,15 @@ mod tests {
         let of = |code, text| kind_of(code, text);
         let kinds = [
             of(ErrorNumber::NoDomain, "Domain not found"),
-            of(ErrorNumber::OperationInvalid, "Requested operation is not valid: domain is running"),
+            of(
+                ErrorNumber::OperationInvalid,
+                "Requested operation is not valid: domain is running",
+            ),
             of(ErrorNumber::SystemError, "Failed to open file '/x': No such file or directory"),
-            of(ErrorNumber::OperationFailed, "operation failed: domain 'a' already exists with uuid"),
+            of(
+                ErrorNumber::OperationFailed,
+                "operation failed: domain 'a' already exists with uuid",
+            ),
             of(ErrorNumber::InternalError, "flux capacitor discharged"),
         ];
         use ToolstackErrorKind::{AlreadyExists, BadState, MissingFile, NoSuchObject, Other};

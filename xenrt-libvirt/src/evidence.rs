@@ -28,7 +28,10 @@ pub(crate) fn sources(work_folder: &str) -> Vec<EvidenceSource> {
         ("processes.txt", "ps -efww"),
         ("dmesg.txt", "dmesg"),
         ("libvirt-logs.txt", LOGS),
-        ("libvirt-journal.txt", "journalctl --no-pager -n 2000 -u libvirtd -u virtqemud -u virtxend"),
+        (
+            "libvirt-journal.txt",
+            "journalctl --no-pager -n 2000 -u libvirtd -u virtqemud -u virtxend",
+        ),
         ("consoles.txt", consoles.as_str()),
         ("network.txt", "ip -d address; ip route; ip neigh; bridge link"),
         ("disks.txt", disks.as_str()),

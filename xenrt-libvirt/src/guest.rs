@@ -48,12 +48,7 @@ pub(crate) struct GuestShared {
 }
 
 impl GuestShared {
-    pub(crate) fn new(
-        seen: &Seen,
-        origin: Origin,
-        view: GuestView,
-        host: Arc<HostShared>,
-    ) -> Self {
+    pub(crate) fn new(seen: &Seen, origin: Origin, view: GuestView, host: Arc<HostShared>) -> Self {
         let (image, address) = origin.made.map_or((None, None), |own| (own.image, own.address));
         Self {
             uuid: seen.uuid,

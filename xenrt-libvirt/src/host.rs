@@ -16,9 +16,7 @@ use xenrt_core::model::{
     Abilities, DomainView, EvidenceSource, Guest, GuestSpec, Host, HostInfo, HostInventory,
     LogSource, Memory, Network, NetworkKind, NetworkSpec, Scope,
 };
-use xenrt_core::remote::{
-    Command, HostKeyPolicy, ObservedShell, Shell, ShellExt as _, SshTarget,
-};
+use xenrt_core::remote::{Command, HostKeyPolicy, ObservedShell, Shell, ShellExt as _, SshTarget};
 use xenrt_core::{Result, ToolstackErrorKind};
 
 use crate::connection::{Call, Connection, DomainEvent, Failure};
@@ -27,7 +25,7 @@ use crate::error::{TOOLSTACK, refusal};
 use crate::guest::{GuestShared, LibvirtGuest};
 use crate::observe::Seen;
 use crate::xml::Source;
-use crate::{define, evidence, inventory, networks, observe, reach};
+use crate::{define, evidence, inventory, networks, observe, reach, reboot};
 
 /// The name of the network of VIFs that QEMU itself connects: guests see the world through it and
 /// are not seen.
@@ -235,9 +233,9 @@ impl LibvirtHost {
     /// The handle for a guest that was seen.
     fn known(&self, seen: &Seen) -> Result<Arc<dyn Guest>> {
         let (view, origin) = (seen.view()?, seen.origin()?);
-        let guest = self.shared.guest(seen.uuid, || {
-            GuestShared::new(seen, origin, view, Arc::clone(&self.shared))
-        });
+        let guest = self
+            .shared
+            .guest(seen.uuid, || GuestShared::new(seen, origin, view, Arc::clone(&self.shared)));
         guest.renamed(&seen.name);
         Ok(self.handle(guest))
     }
@@ -391,6 +389,10 @@ impl Host for LibvirtHost {
         let object = format!("host {:?}", self.name());
         self.dom0().succeeds(&probe).await.unwrap_or(false)
             && self.shared.call("look at", &object, hostname).await.is_ok()
+    }
+
+    async fn reboot(&self) -> Result<()> {
+        reboot::reboot(self).await
     }
 
     fn guest_shell(&self, image: Option<&str>, address: IpAddr) -> Result<Arc<dyn Shell>> {

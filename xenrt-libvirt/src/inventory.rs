@@ -11,9 +11,8 @@ use crate::{networks, observe};
 /// Takes stock: domains, networks that this library made, files in its folder.
 pub(crate) async fn take(host: &LibvirtHost) -> Result<HostInventory> {
     let driver = host.shared.facts.driver;
-    let ask = move |connect: &Connect| {
-        Ok((observe::domains(connect, driver)?, networks::own(connect)?))
-    };
+    let ask =
+        move |connect: &Connect| Ok((observe::domains(connect, driver)?, networks::own(connect)?));
     let (domains, networks) = host.shared.call("take stock of", "the host", ask).await?;
     let folder = q(&host.shared.entry.work_folder);
     let files = Script::new()

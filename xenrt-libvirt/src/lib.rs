@@ -58,6 +58,8 @@ mod observe;
 #[cfg(feature = "virt")]
 mod reach;
 #[cfg(feature = "virt")]
+mod reboot;
+#[cfg(feature = "virt")]
 mod requests;
 #[cfg(feature = "virt")]
 mod script;

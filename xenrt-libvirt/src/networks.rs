@@ -78,9 +78,7 @@ pub(crate) fn own(connect: &Connect) -> Result<Vec<String>, Failure> {
 pub(crate) fn source(connect: &Connect, name: &str) -> Result<Option<Source>, Failure> {
     match VirtNetwork::lookup_by_name(connect, name) {
         Ok(_) => Ok(Some(Source { network: Some(name.to_owned()), ..Source::default() })),
-        Err(error)
-            if matches!(error.code(), ErrorNumber::NoNetwork | ErrorNumber::NoSupport) =>
-        {
+        Err(error) if matches!(error.code(), ErrorNumber::NoNetwork | ErrorNumber::NoSupport) => {
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -257,10 +255,7 @@ mod tests {
             .iter()
             .map(|own| format!("{} {:?} {:?}", own.name, own.kind, own.addresses))
             .collect();
-        assert_eq!(
-            shown,
-            ["virbr0 Isolated [192.168.122.1]", "xenbr0 Uplink(\"enp1s0\") []"]
-        );
+        assert_eq!(shown, ["virbr0 Isolated [192.168.122.1]", "xenbr0 Uplink(\"enp1s0\") []"]);
         assert!(read_bridges("nonsense").is_err());
     }
 }

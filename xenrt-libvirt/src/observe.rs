@@ -21,8 +21,6 @@ use crate::xml::{Domain, Element, Made, XmlError};
 pub(crate) struct Seen {
     pub(crate) uuid: Uuid,
     pub(crate) name: String,
-    /// The number of its domain, while it has one.
-    pub(crate) id: Option<u32>,
     pub(crate) power: PowerState,
     /// Its document: of the domain where it has one, else of its next start.
     xml: String,
@@ -63,7 +61,6 @@ pub(crate) fn look(domain: &VirtDomain) -> Result<Seen, Failure> {
     Ok(Seen {
         uuid: domain.get_uuid()?,
         name: domain.get_name()?,
-        id: domain.get_id(),
         power,
         xml: domain.get_xml_desc(0)?,
     })

@@ -43,11 +43,8 @@ pub(crate) fn uri(entry: &HostEntry, folder: &Path) -> Result<String> {
         )));
     };
     let program = folder.join("ssh");
-    let unwritten = |source| Error::Io {
-        action: "cannot write",
-        path: program.display().to_string(),
-        source,
-    };
+    let unwritten =
+        |source| Error::Io { action: "cannot write", path: program.display().to_string(), source };
     std::fs::write(&program, program_text(&entry.ssh_target())).map_err(unwritten)?;
     let mode = std::fs::Permissions::from_mode(0o700);
     std::fs::set_permissions(&program, mode).map_err(unwritten)?;
@@ -151,7 +148,8 @@ mod tests {
         let local = "address = \"localhost\"\nattributes = { libvirt_uri = \"test:///default\" }";
         assert_eq!(of(local).unwrap(), "test:///default");
         assert_eq!(of("address = \"localhost\"").unwrap(), "qemu:///system");
-        let xen = "address = \"10.0.0.1\"\nport = 2222\nattributes = { libvirt_uri = \"xen:///system\" }";
+        let xen =
+            "address = \"10.0.0.1\"\nport = 2222\nattributes = { libvirt_uri = \"xen:///system\" }";
         assert_eq!(
             of(xen).unwrap(),
             "xen+ssh://root@10.0.0.1:2222/system?command=/folder/ssh&no_tty=1"

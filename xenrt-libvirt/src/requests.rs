@@ -127,12 +127,7 @@ impl Request {
         Ok(Done::All)
     }
 
-    fn start(
-        &self,
-        connect: &Connect,
-        domain: &VirtDomain,
-        paused: bool,
-    ) -> Result<(), Failure> {
+    fn start(&self, connect: &Connect, domain: &VirtDomain, paused: bool) -> Result<(), Failure> {
         if !domain.is_active()? && observe::has_saved_memory(domain)? {
             // libvirt would go on from there.
             let message = "its memory is saved; resume it, or take its power away";
@@ -169,12 +164,7 @@ impl Request {
         Ok(domain.destroy()?)
     }
 
-    fn restore(
-        &self,
-        connect: &Connect,
-        domain: &VirtDomain,
-        path: &str,
-    ) -> Result<(), Failure> {
+    fn restore(&self, connect: &Connect, domain: &VirtDomain, path: &str) -> Result<(), Failure> {
         if domain.is_active()? {
             return Err(self.refuse(ToolstackErrorKind::BadState, "it has a domain already"));
         }
@@ -202,7 +192,9 @@ impl Request {
         let logs = serials.filter_map(|serial| serial.log.as_ref().map(|log| log.file.clone()));
         let paths = disks.chain(logs).collect();
         let more = match self.driver {
-            Driver::Qemu => sys::VIR_DOMAIN_UNDEFINE_NVRAM | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA,
+            Driver::Qemu => {
+                sys::VIR_DOMAIN_UNDEFINE_NVRAM | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+            }
             Driver::Test => sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA,
             Driver::Xen => 0,
         };
@@ -210,12 +202,7 @@ impl Request {
         Ok(Done::Deleted { paths })
     }
 
-    fn rename(
-        &self,
-        connect: &Connect,
-        domain: &VirtDomain,
-        name: &str,
-    ) -> Result<(), Failure> {
+    fn rename(&self, connect: &Connect, domain: &VirtDomain, name: &str) -> Result<(), Failure> {
         if domain.get_name()? == name {
             return Ok(());
         }
@@ -272,4 +259,3 @@ fn set_vcpus(domain: &VirtDomain, vcpus: u32) -> Result<(), VirtError> {
     domain.set_vcpus_flags(vcpus, live | config)?;
     Ok(())
 }
-

@@ -178,11 +178,7 @@ unsafe extern "C" fn lifecycle(
     0
 }
 
-unsafe extern "C" fn reboot(
-    _: sys::virConnectPtr,
-    domain: sys::virDomainPtr,
-    opaque: *mut c_void,
-) {
+unsafe extern "C" fn reboot(_: sys::virConnectPtr, domain: sys::virDomainPtr, opaque: *mut c_void) {
     // SAFETY: the arguments are libvirt's.
     unsafe { tell(domain, opaque, RawEvent::Reboot) };
 }

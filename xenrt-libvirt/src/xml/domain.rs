@@ -483,7 +483,8 @@ mod tests {
         assert_eq!(domain.name, "it's <odd> & größe");
         assert_eq!((domain.vcpu.current, domain.vcpu.most), (Some(1), 4));
         assert_eq!(domain.current_memory().unwrap(), Memory::mib(256));
-        let disks: Vec<_> = domain.devices.disks.iter().map(|d| (d.path(), d.is_read_only())).collect();
+        let disks: Vec<_> =
+            domain.devices.disks.iter().map(|d| (d.path(), d.is_read_only())).collect();
         insta::assert_debug_snapshot!((disks, &domain.devices.interfaces, &domain.os));
     }
 

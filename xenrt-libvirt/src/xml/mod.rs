@@ -8,10 +8,10 @@ mod domain;
 mod element;
 mod network;
 
+pub(crate) use domain::to_element;
 pub use domain::{
     BootDevice, Bus, Devices, Disk, Domain, DomainKind, Driver, Features, Interface, LogFile, Mac,
     Made, Model, Os, OsType, Present, Quantity, Serial, Source, Target, Vcpu,
 };
 pub use element::{Element, Node, XmlError};
-pub(crate) use domain::to_element;
 pub use network::{Bridge, Forward, Ip, NetworkXml, Uplink};

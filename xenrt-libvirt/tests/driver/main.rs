@@ -3,5 +3,5 @@
 #![cfg(feature = "virt")]
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
 
-mod conformance;
+mod life;
 mod world;
