@@ -42,6 +42,8 @@ struct QueueState {
     journal: Option<Journal>,
     /// What went wrong with it.
     troubles: Vec<String>,
+    /// Whether anybody is told of more than how tests ended.
+    has_reporters: bool,
     /// What the dispatcher has not taken yet.
     events: Vec<Event>,
     dispatcher_sleeps: bool,
@@ -94,6 +96,7 @@ impl Events {
         let state = QueueState {
             number: earlier.as_ref().map_or(0, |earlier| earlier.next_event),
             journal,
+            has_reporters: !reporters.is_empty(),
             ..QueueState::default()
         };
         let queue = Arc::new(Queue {
@@ -156,8 +159,10 @@ impl QueueState {
         let event = Event { number: self.number, at: Timestamp::now(), test, what };
         self.number += 1;
         let notice = self.journal.as_mut().and_then(|journal| journal.put(&event));
-        self.events.push(event);
-        waiting.fetch_add(1, Ordering::Relaxed);
+        if self.has_reporters || matches!(event.what, EventKind::TestFinished { .. }) {
+            self.events.push(event);
+            waiting.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(notice) = notice {
             self.trouble(notice, waiting);
         }
