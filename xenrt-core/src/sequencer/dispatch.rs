@@ -122,7 +122,8 @@ impl Events {
             return;
         }
         state.put(test, what, &self.0.waiting);
-        if std::mem::take(&mut state.dispatcher_sleeps) {
+        // It sleeps on where there is nothing for it.
+        if !state.events.is_empty() && std::mem::take(&mut state.dispatcher_sleeps) {
             drop(state);
             self.0.wake.notify_one();
         }
@@ -400,5 +401,33 @@ impl Dispatcher {
             results: self.results,
             reporter_failures: self.failures,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dispatcher_that_sleeps_wakes_for_the_end_of_a_test_and_for_nothing_less() {
+        let (events, _dispatched) = Events::start(Beginning::default()).unwrap();
+        let wait = |what: &str, holds: &dyn Fn() -> bool| {
+            let started = Instant::now();
+            while !holds() {
+                assert!(started.elapsed() < Duration::from_secs(30), "never seen: {what}");
+                std::thread::yield_now();
+            }
+        };
+        let sleeps = || events.0.lock().dispatcher_sleeps;
+        let test = Some(TestIndex(0));
+        wait("it sleeps", &sleeps);
+        // Without reporters nobody is told of a step.
+        events.send(test, EventKind::Step { text: "begin".to_owned() });
+        assert!(sleeps());
+        let (outcome, marks) = (Outcome::Passed, Marks::default());
+        let seconds = micros(Duration::ZERO);
+        events.send(test, EventKind::TestFinished { outcome, marks, seconds });
+        wait("the end of the test is taken", &|| events.0.waiting.load(Ordering::Relaxed) == 0);
+        events.end(RunEnd::default());
     }
 }
