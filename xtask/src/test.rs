@@ -95,13 +95,11 @@ const STEPS: &[Step] = &[
 ];
 
 /// Steps that are run only when they are named: the xapi toolstack is not as far yet.
-const NAMED_STEPS: &[Step] = &[
-    Step {
-        name: "xapi-suite",
-        words: &["test", "--package", "xenrt-xapi", "--features", "double", "--", "xapi_conforms"],
-        environment: &[],
-    },
-];
+const NAMED_STEPS: &[Step] = &[Step {
+    name: "xapi-suite",
+    words: &["test", "--package", "xenrt-xapi", "--features", "double", "--", "xapi_conforms"],
+    environment: &[],
+}];
 
 /// The names of the steps, in order.
 pub(crate) fn step_names() -> Vec<&'static str> {
