@@ -56,9 +56,9 @@ pub use xenrt_core::{
 };
 #[cfg(feature = "conformance")]
 pub use xenrt_core::{conformance, explore};
-pub use xenrt_macros::testcase;
 #[cfg(feature = "libvirt")]
 pub use xenrt_libvirt as libvirt;
+pub use xenrt_macros::testcase;
 #[cfg(feature = "xapi")]
 pub use xenrt_xapi as xapi;
 #[cfg(feature = "xl")]

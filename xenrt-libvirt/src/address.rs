@@ -41,6 +41,9 @@ pub(crate) async fn find(host: &LibvirtHost, guest: &GuestShared) -> Result<Wait
                 Ok(interfaces) => interfaces,
                 // A driver or guest without this one.
                 Err(error) if is_absent(error.code()) => continue,
+                // libvirt 9.0 does not understand every answer of a kernel; the table of neighbours
+                // is read below as well.
+                Err(_) if source == sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP => continue,
                 Err(error) => return Err(Failure::from(error)),
             };
             if let Some(address) = address_of(&interfaces, mac) {

@@ -36,8 +36,8 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Asks for them. Blocks.
-    pub(crate) fn read(connect: &Connect) -> Result<Self, Failure> {
+    /// Asks for them. `wanted` is what QEMU is to run guests by, where the lab says it. Blocks.
+    pub(crate) fn read(connect: &Connect, wanted: Option<DomainKind>) -> Result<Self, Failure> {
         let name = connect.get_type()?;
         let driver = match name.to_ascii_lowercase().as_str() {
             "test" => Driver::Test,
@@ -72,8 +72,10 @@ impl Facts {
         let domain_kind = match driver {
             Driver::Test => DomainKind::Test,
             Driver::Xen => DomainKind::Xen,
-            Driver::Qemu if known.contains(&format!("hvm-{native}-kvm")) => DomainKind::Kvm,
-            Driver::Qemu => DomainKind::Qemu,
+            Driver::Qemu => wanted.unwrap_or_else(|| {
+                let kvm = known.contains(&format!("hvm-{native}-kvm"));
+                if kvm { DomainKind::Kvm } else { DomainKind::Qemu }
+            }),
         };
         let arch = if driver == Driver::Qemu { host_arch } else { None };
         Ok(Self { driver, domain_kind, arch, capabilities: known })

@@ -26,6 +26,7 @@
 //! | attribute | what |
 //! |---|---|
 //! | `libvirt_uri` | the URI that programs on the host would use: `qemu:///system` (the default), `xen:///system`, `test:///default` |
+//! | `libvirt_accelerator` | what QEMU runs guests by: `kvm` (the default where there is KVM) or `qemu` (emulation) |
 
 #[cfg(feature = "virt")]
 mod address;

@@ -7,12 +7,34 @@ use xenrt_core::lab::HostEntry;
 use xenrt_core::remote::{Command, HostKeyPolicy, SshHop, SshTarget};
 use xenrt_core::{Error, Result};
 
+use crate::xml::DomainKind;
+
 /// The attribute of a host with the URI that its own programs would use: `qemu:///system`,
 /// `xen:///system`, `test:///default`. One with a transport (`qemu+tls://...`) is used as it is.
 const URI: &str = "libvirt_uri";
 
 /// What is used where the attribute is not set.
 const DEFAULT_URI: &str = "qemu:///system";
+
+/// The attribute of a host with what its QEMU runs guests by: `kvm` or `qemu` (emulation). KVM is
+/// taken where libvirt finds it and the attribute does not say otherwise.
+const ACCELERATOR: &str = "libvirt_accelerator";
+
+/// What the lab says QEMU is to run guests by.
+///
+/// # Errors
+/// [`Error::Lab`] for what is neither.
+pub(crate) fn accelerator(entry: &HostEntry) -> Result<Option<DomainKind>> {
+    match entry.attributes.get(ACCELERATOR).map(String::as_str) {
+        None => Ok(None),
+        Some("kvm") => Ok(Some(DomainKind::Kvm)),
+        Some("qemu") => Ok(Some(DomainKind::Qemu)),
+        Some(other) => Err(Error::lab(format!(
+            "the attribute `{ACCELERATOR}` of host {} is {other:?}; expected \"kvm\" or \"qemu\"",
+            entry.name
+        ))),
+    }
+}
 
 /// Whether the lab means the machine that the tests run on.
 pub(crate) fn is_local(entry: &HostEntry) -> bool {

@@ -77,7 +77,8 @@ impl Toolstack for LibvirtToolstack {
             object: format!("host {:?}", entry.name),
             deadline: entry.deadlines.command,
         };
-        let facts = connection.call(call, Facts::read).await?;
+        let wanted = reach::accelerator(entry)?;
+        let facts = connection.call(call, move |own| Facts::read(own, wanted)).await?;
         let reach = Arc::clone(&self.reach);
         let shared =
             HostShared::new(entry.clone(), facts, connection, kernel, shell, reach, folder);

@@ -166,17 +166,13 @@ async fn what_happens_is_told_by_events() {
 async fn addresses_of_the_pool_are_given_out_once_and_given_back() {
     let world = World::with_pool().await;
     let spec = |name: &str| GuestSpec::new(name).image("told").vif(VifSpec::on_default());
-    let made = futures::future::join_all(
-        ["one", "two"].map(|name| {
-            let (host, spec) = (world.host.clone(), spec(name));
-            async move { host.create_guest(&spec).await.unwrap() }
-        }),
-    )
+    let made = futures::future::join_all(["one", "two"].map(|name| {
+        let (host, spec) = (world.host.clone(), spec(name));
+        async move { host.create_guest(&spec).await.unwrap() }
+    }))
     .await;
-    let mut addresses: Vec<String> = made
-        .iter()
-        .map(|guest| guest.expectation().get().address.unwrap().to_string())
-        .collect();
+    let mut addresses: Vec<String> =
+        made.iter().map(|guest| guest.expectation().get().address.unwrap().to_string()).collect();
     addresses.sort();
     assert_eq!(addresses, ["10.0.2.101", "10.0.2.102"]);
     let third = world.host.create_guest(&spec("three")).await;

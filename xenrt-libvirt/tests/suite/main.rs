@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
 
 #[path = "../driver/world.rs"]
+#[expect(dead_code, reason = "the other tests need more of it")]
 mod world;
 
 use xenrt_core::conformance::{Suite, Verdict};
@@ -14,7 +15,6 @@ use world::World;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_driver_for_tests_conforms() {
     let world = World::new().await;
-    assert!(world.path("work").starts_with('/'));
     let profile = Suite::new(world.host.clone())
         .on_result(|result| eprintln!("{} {:?}", result.name, result.verdict))
         .run()
