@@ -41,7 +41,7 @@ pub(crate) struct GuestShared {
     kind: GuestKind,
     image: Option<String>,
     /// The address that was chosen for it, where one was.
-    address: Option<IpAddr>,
+    pub(crate) address: Option<IpAddr>,
     name: Mutex<String>,
     pub(crate) host: Arc<HostShared>,
     expectation: Expectation,

@@ -65,6 +65,8 @@ mod requests;
 #[cfg(feature = "virt")]
 mod script;
 #[cfg(feature = "virt")]
+mod storage;
+#[cfg(feature = "virt")]
 mod sys;
 #[cfg(feature = "virt")]
 mod toolstack;
@@ -76,5 +78,7 @@ pub use connection::DomainEvent;
 pub use guest::LibvirtGuest;
 #[cfg(feature = "virt")]
 pub use host::LibvirtHost;
+#[cfg(feature = "virt")]
+pub use storage::{Pool, Volume};
 #[cfg(feature = "virt")]
 pub use toolstack::LibvirtToolstack;

@@ -7,6 +7,7 @@
 mod domain;
 mod element;
 mod network;
+mod storage;
 
 pub(crate) use domain::to_element;
 pub use domain::{
@@ -15,3 +16,4 @@ pub use domain::{
 };
 pub use element::{Element, Node, XmlError};
 pub use network::{Bridge, Forward, Ip, NetworkXml, Uplink};
+pub use storage::{Format, Place, PoolXml, VolumeXml};

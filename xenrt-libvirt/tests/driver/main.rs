@@ -4,4 +4,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
 
 mod life;
+mod storage;
 mod world;
