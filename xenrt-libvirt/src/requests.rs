@@ -159,11 +159,16 @@ impl Request {
     }
 
     fn power_off(&self, domain: &VirtDomain) -> Result<(), Failure> {
-        if !domain.is_active()? && observe::has_saved_memory(domain)? {
+        let active = domain.is_active()?;
+        if !active && observe::has_saved_memory(domain)? {
             domain.managed_save_remove(0)?;
             return Ok(());
         }
-        Ok(domain.destroy()?)
+        match domain.destroy() {
+            // It ended by itself in the moment before.
+            Err(_) if active && !domain.is_active()? => Ok(()),
+            result => Ok(result?),
+        }
     }
 
     fn restore(&self, connect: &Connect, domain: &VirtDomain, path: &str) -> Result<(), Failure> {
