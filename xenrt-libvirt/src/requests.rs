@@ -28,11 +28,11 @@ pub(crate) async fn carry_out(
         GuestAction::DetachDisk(name) => return devices::detach_disk(host, guest, name).await,
         GuestAction::AttachVif(spec) => return devices::attach_vif(host, guest, spec).await,
         GuestAction::DetachVif(mac) => return devices::detach_vif(host, guest, *mac).await,
-        GuestAction::Save(path) | GuestAction::Restore(path) => {
-            if !path.starts_with('/') || path.contains(char::is_control) {
-                let problem = "expected an absolute path on the host";
-                return Err(Error::invalid(format!("file {path:?}"), problem));
-            }
+        GuestAction::Save(path) | GuestAction::Restore(path)
+            if !path.starts_with('/') || path.contains(char::is_control) =>
+        {
+            let problem = "expected an absolute path on the host";
+            return Err(Error::invalid(format!("file {path:?}"), problem));
         }
         _ => {}
     }
