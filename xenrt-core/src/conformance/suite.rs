@@ -202,7 +202,9 @@ impl Suite {
                 }
             },
         };
-        let stood = self.stock().await;
+        let alone = self.at_once == 1 || check.alone;
+        // Beside others nothing can be told of what it left.
+        let stood = if alone { self.stock().await } else { Ok(HostInventory::default()) };
         let scope = Scope::default();
         let cx = CheckContext {
             host: self.host.in_scope(scope.clone()),
@@ -223,7 +225,6 @@ impl Suite {
         let mut wrong = undo_all(&scope).await;
         scope.forget_guests();
         let mut fixture = cx.fixture.into_inner();
-        let alone = self.at_once == 1 || check.alone;
         match (stood, self.stock().await) {
             (Ok(before), Ok(after)) => {
                 let passed = verdict == Verdict::Passed && wrong.is_empty();
@@ -251,14 +252,21 @@ impl Suite {
 
     /// What stands on the hosts, guests that have no domain included.
     async fn stock(&self) -> crate::Result<HostInventory> {
-        let mut objects = Vec::new();
-        for (number, host) in std::iter::once(&self.host).chain(&self.second).enumerate() {
-            let place = if number == 0 { String::new() } else { format!(" on {}", host.name()) };
-            let inventory = host.inventory().await?;
-            objects.extend(inventory.objects.into_iter().map(|object| format!("{object}{place}")));
-            let guests = host.guests().await?;
-            objects.extend(guests.iter().map(|guest| format!("guest {}{place}", guest.name())));
-        }
+        let stands = |number: usize, host: &Arc<dyn Host>| {
+            let host = Arc::clone(host);
+            async move {
+                let place =
+                    if number == 0 { String::new() } else { format!(" on {}", host.name()) };
+                let (inventory, guests) = futures::try_join!(host.inventory(), host.guests())?;
+                let guests = guests.iter().map(|guest| format!("guest {}", guest.name()));
+                let all = inventory.objects.into_iter().chain(guests);
+                Ok::<_, crate::Error>(all.map(|object| format!("{object}{place}")).collect())
+            }
+        };
+        let hosts = std::iter::once(&self.host).chain(&self.second).enumerate();
+        let all: Vec<Vec<String>> =
+            futures::future::try_join_all(hosts.map(|(number, host)| stands(number, host))).await?;
+        let objects = all.into_iter().flatten().collect();
         Ok(HostInventory { objects })
     }
 }

@@ -376,6 +376,23 @@ impl World {
         self.agent_delay = looks;
     }
 
+    /// Has the kernel of a guest that runs crash.
+    pub fn crash(&mut self, vm: &str) {
+        life::crash(self, vm);
+    }
+
+    /// The machine of the host of this name boots anew: it has no domains any more, and another
+    /// boot. A host that there is not is left alone.
+    pub fn reboot_host(&mut self, name: &str) {
+        let host = self.objects.iter_mut().find(|object| {
+            object.class == "host" && (name.is_empty() || object.is("name-label", name))
+        });
+        let Some(host) = host else { return };
+        host.hidden.insert("boot".to_owned(), Object::new("host").uuid());
+        let host = host.uuid();
+        super::hosts::end_all(self, &host);
+    }
+
     /// Takes the agent away from a guest: it cannot be asked to shut down and reports no address.
     pub fn remove_agent(&mut self, vm: &str) {
         if let Some(vm) = self.object_mut("vm", vm) {

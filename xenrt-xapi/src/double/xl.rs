@@ -32,7 +32,11 @@ pub(super) fn answer(world: &World, arguments: &[String]) -> Answer {
         if vm.is("is-control-domain", "true") || id == "-1" || elsewhere {
             continue;
         }
-        let state = if vm.is("power-state", "paused") { "--p---" } else { "-b----" };
+        let state = match vm.text("power-state").as_str() {
+            _ if vm.hidden("crashed").is_some() => "--psc-",
+            "paused" => "--p---",
+            _ => "-b----",
+        };
         let (name, uuid) = (vm.text("name-label"), vm.uuid());
         text.push_str(&line(&name, &id, mib(vm), vm.number("VCPUs-number"), state, &uuid));
     }
