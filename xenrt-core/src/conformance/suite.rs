@@ -13,6 +13,7 @@ use super::fixture::Fixture;
 use super::problem::Problem;
 use super::profile::{CheckResult, Profile, Verdict};
 use crate::model::{Ability, Host, HostInventory, Scope, Undo};
+use crate::seconds::Readable;
 use crate::seconds::micros;
 
 /// Who is told of each result as it comes.
@@ -232,7 +233,7 @@ impl Suite {
             Ok(Ok(Ok(()))) => Verdict::Passed,
             Ok(Ok(Err(problem))) => problem.into(),
             Ok(Err(_)) => Verdict::Errored("the check panicked".to_owned()),
-            Err(_) => Verdict::Failed(format!("it did not end within {limit:?}")),
+            Err(_) => Verdict::Failed(format!("it did not end within {}", Readable(limit))),
         };
         let mut wrong = undo_all(&scope).await;
         scope.forget_guests();
@@ -305,7 +306,7 @@ async fn undo_all(scope: &Scope) -> Vec<String> {
         match timeout(Undo::DEADLINE, undo.run()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => wrong.push(format!("could not {what}: {error}")),
-            Err(_) => wrong.push(format!("could not {what} within {:?}", Undo::DEADLINE)),
+            Err(_) => wrong.push(format!("could not {what} within {}", Readable(Undo::DEADLINE))),
         }
     }
     wrong

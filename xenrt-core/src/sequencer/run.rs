@@ -25,6 +25,7 @@ use crate::Error;
 use crate::lab::LabProvider;
 use crate::model::Scope;
 use crate::report::Journal;
+use crate::seconds::Readable;
 use crate::testcase::{Marks, Outcome, RunShared};
 
 /// How long a lab may take to take its hosts back.
@@ -346,7 +347,7 @@ impl Runner {
                 return true;
             }
             Ok(Err(error)) => with_causes(&error),
-            Err(_) => format!("it did not answer within {RELEASE_DEADLINE:?}"),
+            Err(_) => format!("it did not answer within {}", Readable(RELEASE_DEADLINE)),
         };
         self.warn(format!("{} could not be kept: {problem}", provider.description()));
         false
@@ -356,7 +357,7 @@ impl Runner {
         let problem = match timeout(RELEASE_DEADLINE, provider.release()).await {
             Ok(Ok(())) => return true,
             Ok(Err(error)) => with_causes(&error),
-            Err(_) => format!("it did not answer within {RELEASE_DEADLINE:?}"),
+            Err(_) => format!("it did not answer within {}", Readable(RELEASE_DEADLINE)),
         };
         self.warn(format!("{} did not take its hosts back: {problem}", provider.description()));
         false

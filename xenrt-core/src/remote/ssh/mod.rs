@@ -39,6 +39,7 @@ use self::stop::{ANNOUNCEMENT, SshStopper, StopOnDrop};
 use super::command::{Command, Stdin};
 use super::process::{Processes, Running};
 use super::{ExitStatus, Output, Process, RemoteError, Result, Shell, SshTarget, shorten_middle};
+use crate::seconds::Readable;
 
 /// A machine that is reached through ssh.
 ///
@@ -83,8 +84,9 @@ impl SshShell {
         RemoteError::Connect {
             target: self.pool.name.clone(),
             message: format!(
-                "no connection within {deadline:?}; is the machine up, or are all its sessions taken \
-                 by commands that run long?"
+                "no connection within {}; is the machine up, or are all its sessions taken by \
+                 commands that run long?",
+                Readable(deadline)
             ),
             source: None,
         }
