@@ -30,4 +30,5 @@ pub mod snapshot;
 pub mod storage;
 pub mod stress;
 mod support;
+pub mod systems;
 pub mod workload;

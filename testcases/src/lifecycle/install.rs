@@ -3,6 +3,7 @@
 use xenrt::prelude::*;
 
 use crate::support::{Witness, guest_spec, image_memory, up};
+use crate::systems::Catalogue;
 
 /// The guest that a test of this module makes, and what was asked for.
 #[derive(Debug)]
@@ -32,6 +33,14 @@ impl Shaped {
         let host = cx.default_host()?;
         let image = image_memory(host.as_ref(), spec)?;
         let memory = if spec.memory > Memory::default() { spec.memory } else { image };
+        let distro: Option<String> = cx.args().get("distro")?;
+        let known = Catalogue::built_in()?;
+        if let Some(system) = distro.and_then(|distro| known.find(&distro).ok())
+            && let Some(objection) = system.objection(memory, spec.vcpus)
+        {
+            // The image may be of another system that answers to the name.
+            cx.warn(objection);
+        }
         cx.step("Create the guest and wait until it is up");
         let guest = up(&host, spec).await?;
         Ok(Self { guest, vcpus: spec.vcpus, memory, disks: spec.disks.len() })

@@ -5,9 +5,9 @@ use rand::{Rng as _, SeedableRng as _};
 
 use super::median;
 
-/// So many samples are drawn. The ends of a 95 % interval have an error of about a percent of its
+/// So many samples are drawn. The ends of a 95 % interval have an error of a few percent of its
 /// width then (Efron and Tibshirani, "An Introduction to the Bootstrap", section 14).
-const DRAWS: usize = 2000;
+const DRAWS: usize = 1000;
 
 /// The 95 % interval of the ratio of the medians of `changed` and `base`, by the percentile
 /// bootstrap: both series are drawn from anew, with replacement. The same input gives the same

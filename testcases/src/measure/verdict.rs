@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_planted_slow_down_of_ten_percent_is_found_in_nineteen_of_twenty_trials() {
-        let trials = 200;
+        let trials = 100;
         let found = regressions(0.10, trials);
         println!("a slow-down of 10 % was found in {found} of {trials} trials");
         assert!(found * 20 >= trials * 19, "{found} of {trials}");
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn nothing_is_called_a_regression_in_more_than_one_of_twenty_trials() {
-        let trials = 400;
+        let trials = 200;
         let wrong = regressions(0.0, trials);
         println!("no slow-down was called one in {wrong} of {trials} trials");
         assert!(wrong * 20 <= trials, "{wrong} of {trials}");
