@@ -24,6 +24,7 @@ pub mod measure;
 pub mod memory;
 pub mod migration;
 pub mod network;
+pub mod performance;
 pub mod scalability;
 mod selftest;
 pub mod snapshot;

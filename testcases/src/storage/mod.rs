@@ -1,5 +1,6 @@
 //! Tests of disks: what was written is what is read, whatever happened in between.
 
+mod concurrent;
 mod hotplug;
 mod keeps;
 

@@ -22,6 +22,11 @@ impl Pattern {
         Self { seed, blocks: size.as_bytes() / BLOCK as u64 }
     }
 
+    /// How much is written and read of a disk.
+    pub(crate) const fn amount() -> Memory {
+        Memory::bytes(3 * STRETCH * BLOCK as u64)
+    }
+
     fn stretches(self) -> [u64; 3] {
         let middle = (self.blocks / 2).saturating_sub(STRETCH / 2);
         [0, middle, self.blocks.saturating_sub(STRETCH)]

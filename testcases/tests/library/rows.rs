@@ -139,6 +139,17 @@ pub(crate) fn rows() -> Vec<Row> {
         ),
         broken("network.vif_hotplug_under_traffic", D::VifHotplugNotSeen, "network interfaces"),
         broken("network.vif_walk", D::VifDetachesFirst, "VIFs"),
+        row(
+            "performance.lifecycle",
+            Plant::Faults("each start takes a second longer than in the baseline", || {
+                vec![Fault::latency(Duration::from_secs(1)).verb("start")]
+            }),
+            "start regressed by 1",
+        )
+        .with(&[(
+            "baseline",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/simulated-times.json"),
+        )]),
         broken("scalability.boot_storm", D::RebootIgnored, "of 6 guests did not reboot"),
         broken("scalability.concurrent_lives", D::DeleteLeavesDefinition, "did not end"),
         broken("scalability.many_guests", D::OutOfMemoryUnnamed, "beside 3 guests")
@@ -157,6 +168,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row("snapshot.checkpoint", Plant::Defect(D::ResumeBootsAnew), "booted anew"),
         row("snapshot.many", REVERT_IGNORED, "after a revert to snapshot 1"),
         row("snapshot.revert_disks", REVERT_IGNORED, "holds block 0 of pattern 2"),
+        row("storage.concurrent_io", LOST_WRITE, "holds zeros"),
         row("storage.data_survives_restart", LOST_WRITE, "holds zeros"),
         row("storage.data_survives_suspend", LOST_WRITE, "holds zeros"),
         row("storage.disk_travels", LOST_WRITE, "holds zeros"),
