@@ -185,3 +185,51 @@ fn sequence_of(
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry() -> Registry {
+        Registry::global().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn every_test_can_be_run_by_its_id() {
+        for test in &registry() {
+            for guest in [None, Some("generic-linux")] {
+                let values = ["how=\"a\" & <b>".to_owned()];
+                let text =
+                    sequence_of(test, &values, guest).unwrap_or_else(|error| panic!("{error}"));
+                let sequence = xenrt::sequence::parse(&text, "one.seq")
+                    .unwrap_or_else(|error| panic!("{}: {error}", test.id));
+                let hosts = sequence.prepare.machines() as usize;
+                assert_eq!(hosts, test.requires.hosts, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_is_narrowed_by_words_and_old_ids_are_found() {
+        let registry = registry();
+        let told = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            list(&registry, &words)
+        };
+        assert!(told(&["tcreboot"]).starts_with("lifecycle.reboot "));
+        assert!(told(&["migration", "refusal"]).contains("migration.no_room"));
+        assert_eq!(told(&["nothing-of-the-kind"]), "");
+    }
+
+    #[test]
+    fn what_is_no_argument_is_refused() {
+        let registry = registry();
+        let test = registry.find("lifecycle.reboot").unwrap_or_else(|error| panic!("{error}"));
+        let refused =
+            sequence_of(test, &["loops".to_owned()], None).map_err(|error| error.to_string());
+        assert_eq!(
+            refused.err().as_deref(),
+            Some("\"loops\" is not an argument of a test; expected NAME=VALUE")
+        );
+    }
+}
