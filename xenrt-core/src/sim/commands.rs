@@ -344,9 +344,13 @@ impl Session<'_> {
     /// Writes a file; says whether there is a folder for it.
     pub(super) fn write(&self, path: &str, mut bytes: Vec<u8>) -> bool {
         if self.guest.is_none() {
-            if !self.machine.state().has_folder_of(path) {
+            let mut state = self.machine.state();
+            if !state.has_folder_of(path) {
                 return false;
             }
+            // A file that a guest had as its disk is another one now.
+            state.contents.remove(path);
+            drop(state);
             if self.machine.has(Defect::FilesTruncated)
                 && let Some(zero) = bytes.iter().position(|byte| *byte == 0)
             {
@@ -410,7 +414,9 @@ impl Session<'_> {
                 before != files.len()
             });
             if self.guest.is_none() {
-                self.machine.state().saved.remove(*path);
+                let mut state = self.machine.state();
+                state.saved.remove(*path);
+                state.contents.remove(*path);
             }
             if !force && gone != Some(true) {
                 answer = SimAnswer::failure(1, format!("rm: cannot remove '{path}'\n"));
