@@ -1,5 +1,7 @@
 //! Tests that do many things in an order that nobody chose.
 
+mod load;
+
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};

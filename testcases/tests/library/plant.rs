@@ -74,6 +74,8 @@ pub(crate) fn teach(lab: &SimLab) {
             line if line.starts_with("iperf -s") => {
                 Some(SimAnswer::success().taking(std::time::Duration::from_secs(600)))
             }
+            line if line.starts_with("command -v stress-ng") => known("/usr/bin/stress-ng\n"),
+            line if line.starts_with("stress-ng") => stress_ng("info: "),
             line if line.starts_with("iperf -c") && place.guest.is_some() => iperf(125_000_000),
             _ => None,
         }
@@ -85,6 +87,15 @@ pub(crate) fn iperf(bytes: u64) -> Option<SimAnswer> {
     let (sent, bits) = (bytes * 5, bytes * 8);
     let line = format!("20261126120000,10.1.0.0,40000,10.0.0.1,5001,1,0.0-5.0,{sent},{bits}\n");
     Some(SimAnswer::text(line).taking(std::time::Duration::from_secs(5)))
+}
+
+/// The answer of stress-ng, with a line of this severity.
+pub(crate) fn stress_ng(severity: &str) -> Option<SimAnswer> {
+    let text = format!(
+        "stress-ng: {severity} [4242] cpu: something about the cpu stressor\n\
+         stress-ng: metrc: [4242] cpu  4012  60.00  119.00  0.00  66.87  33.71\n"
+    );
+    Some(SimAnswer::text(text).taking(std::time::Duration::from_secs(60)))
 }
 
 /// xenstored keeps 1 MiB each time that somebody looks.

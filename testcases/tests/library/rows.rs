@@ -5,7 +5,7 @@ use std::time::Duration;
 use xenrt::model::PowerState;
 use xenrt::sim::{Defect, Fault, Lie, SimCall};
 
-use crate::plant::{Plant, dirty_disks, fast_clocks, growing_xenstored, iperf};
+use crate::plant::{Plant, dirty_disks, fast_clocks, growing_xenstored, iperf, stress_ng};
 
 /// One test, and a fault that it must find.
 pub(crate) struct Row {
@@ -183,5 +183,14 @@ pub(crate) fn rows() -> Vec<Row> {
         broken("stress.interrupted_boots", D::PowerOffIgnored, "to be Halted"),
         broken("stress.lifecycle_loop", D::RebootIgnored, "to have rebooted"),
         broken("stress.mixed_operations", D::ResumeBootsAnew, "booted anew instead of going on"),
+        row(
+            "stress.under_load",
+            Plant::Answer("a busy guest computes wrong results", |lab| {
+                lab.answer(|_, line| {
+                    line.starts_with("stress-ng").then(|| stress_ng("fail: ")).flatten()
+                });
+            }),
+            "stress-ng found",
+        ),
     ]
 }
