@@ -59,6 +59,12 @@ const STEPS: &[Step] = &[
         ],
         environment: &[],
     },
+    // The library of tests on simulated hosts: each passes there, and each finds its fault.
+    Step {
+        name: "library",
+        words: &["test", "--package", "xenrt-testcases", "--test", "library"],
+        environment: &[("INSTA_UPDATE", "no")],
+    },
     // The xapi toolstack on its double, through a real sshd.
     Step {
         name: "xapi",
