@@ -53,7 +53,7 @@ pub struct RunReport {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestResultEntry {
     /// The test.
-    pub test: PlannedTest,
+    pub test: Arc<PlannedTest>,
     /// How it ended.
     pub outcome: Outcome,
     /// What else is to be said.
@@ -90,7 +90,7 @@ pub async fn run(plan: Plan, options: RunOptions, cancel: CancelHandle) -> RunRe
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sequence: plan.file.clone(),
         lab: options.lab_description(),
-        tests: plan.tests().cloned().collect(),
+        tests: plan.shared_tests(),
         origin: Box::new(RunOrigin {
             selection: options.selection.clone(),
             seed: options.seed,
@@ -174,7 +174,7 @@ pub(super) async fn go(
         None => said.into_iter().chain(reporter_failures).collect(),
     };
     let results = results.into_iter().map(|(index, (outcome, marks))| {
-        let test = plan_cases[index.0 as usize].planned.clone();
+        let test = Arc::clone(&plan_cases[index.0 as usize].planned);
         TestResultEntry { test, outcome, marks }
     });
     let results = results.collect();

@@ -16,7 +16,7 @@ pub(super) struct Board(Arc<Mutex<OnBoard>>);
 
 #[derive(Debug, Default)]
 pub(super) struct OnBoard {
-    pub(super) planned: Arc<[PlannedTest]>,
+    pub(super) planned: Arc<[Arc<PlannedTest>]>,
     pub(super) started: Option<Timestamp>,
     pub(super) running: BTreeMap<TestIndex, TestRecord>,
     /// The last message of each step of the preparation that goes on, and when it began.
@@ -34,7 +34,7 @@ impl OnBoard {
     /// The test of this number; `None` only for a journal that is not whole.
     pub(super) fn label(&self, test: TestIndex) -> String {
         let planned = self.planned.get(test.0 as usize);
-        planned.map_or_else(|| format!("test {}", test.0), PlannedTest::label)
+        planned.map_or_else(|| format!("test {}", test.0), |planned| planned.label())
     }
 
     /// Where each test is: phase, step, since when, last command.

@@ -136,7 +136,7 @@ impl<'s, F: Fn(&str) -> Result<TestDescriptor, String>> Planner<'s, F> {
             self.classes.insert(index, Arc::clone(&step.id));
         }
         self.cases.push(PlannedCase {
-            planned,
+            planned: Arc::new(planned),
             args: Args::from(step.arguments.as_slice()),
             host: step.host.clone(),
             guest: step.guest.clone(),

@@ -43,7 +43,7 @@ pub struct Plan {
 /// A test of a plan, with everything that it takes to run it.
 #[derive(Debug, Clone)]
 pub(crate) struct PlannedCase {
-    pub(crate) planned: PlannedTest,
+    pub(crate) planned: Arc<PlannedTest>,
     /// Shared by all steps that run the test.
     pub(crate) descriptor: Arc<TestDescriptor>,
     pub(crate) args: Args,
@@ -167,7 +167,12 @@ impl Plan {
 
     /// Its tests, by number.
     pub fn tests(&self) -> impl ExactSizeIterator<Item = &PlannedTest> {
-        self.cases.iter().map(|case| &case.planned)
+        self.cases.iter().map(|case| case.planned.as_ref())
+    }
+
+    /// The same, shared: a run tells of them in its first event and in its report.
+    pub(super) fn shared_tests(&self) -> Arc<[Arc<PlannedTest>]> {
+        self.cases.iter().map(|case| Arc::clone(&case.planned)).collect()
     }
 }
 

@@ -68,7 +68,7 @@ impl Plan {
                 PlanNode::Action(action) => writeln!(f, "{:indent$}{}", "", action.name())?,
                 PlanNode::Test(index) => {
                     let case = &self.cases[index.0 as usize];
-                    let PlannedTest { id, arguments, .. } = &case.planned;
+                    let PlannedTest { id, arguments, .. } = case.planned.as_ref();
                     write!(f, "{:indent$}{}", "", case.planned.label())?;
                     if case.planned.label() != *id {
                         write!(f, " [{id}]")?;
