@@ -109,7 +109,6 @@ pub(crate) struct Defined {
     pub(crate) kind: GuestKind,
     pub(crate) image: Option<String>,
     pub(crate) address: Option<IpAddr>,
-    pub(crate) vbds: Vec<Vbd>,
     pub(crate) view: GuestView,
 }
 
@@ -160,7 +159,7 @@ pub(crate) async fn define(
         Ok(vbds)
     };
     match completed.await {
-        Ok(vbds) => Ok(plan.defined(uuid, vbds)),
+        Ok(vbds) => Ok(plan.defined(uuid, &vbds)),
         Err(error) => {
             let keep = spec.disks.iter().filter_map(|disk| match &disk.source {
                 DiskSource::Existing(vdi) => vdi.parse().ok(),
@@ -461,7 +460,7 @@ impl Plan<'_> {
         line.replace("{name}", &self.spec.name.chars().map(plain).collect::<String>())
     }
 
-    fn defined(&self, uuid: Uuid, vbds: Vec<Vbd>) -> Defined {
+    fn defined(&self, uuid: Uuid, vbds: &[Vbd]) -> Defined {
         let vif = |(index, (mac, _, network)): (usize, &(MacAddress, Uuid, String))| Vif {
             index: u32::try_from(index).unwrap_or(u32::MAX),
             mac: *mac,
@@ -472,7 +471,7 @@ impl Plan<'_> {
             vcpus: self.spec.vcpus,
             max_vcpus: self.spec.max_vcpus,
             memory: self.memory,
-            disks: observe::disks(&vbds),
+            disks: observe::disks(vbds),
             vifs: self.vifs.iter().enumerate().map(vif).collect(),
         };
         Defined {
@@ -480,7 +479,6 @@ impl Plan<'_> {
             kind: self.kind,
             image: self.image.map(|image| image.name.clone()),
             address: self.address,
-            vbds,
             view,
         }
     }

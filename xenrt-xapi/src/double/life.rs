@@ -3,6 +3,7 @@
 use std::io::BufRead as _;
 
 use super::answer::{Answer, Failure};
+use super::defects::Defect;
 use super::printer;
 use super::program::Given;
 use super::request::Request;
@@ -142,6 +143,9 @@ fn start(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Failu
 
 /// Brings what hosts say of their free memory up to date after a command.
 pub(super) fn account(world: &mut World) {
+    if world.defect == Some(Defect::FreeMemoryStands) {
+        return;
+    }
     let used = |world: &World, host: &str| -> u64 {
         let here = world
             .all("vm")
@@ -205,10 +209,14 @@ pub(super) fn attach(device: &mut Object) {
 /// The kernel of a guest crashes: what becomes of its VM is what `actions-after-crash` says. One that
 /// is preserved is paused, and the hypervisor alone knows better.
 pub(super) fn crash(world: &mut World, vm: &str) {
+    let broken = world.defect == Some(Defect::CrashReportedRunning);
     let Some(object) = world.object_mut("vm", vm).filter(|vm| vm.is("power-state", "running"))
     else {
         return;
     };
+    if broken {
+        return;
+    }
     let action = object.text("actions-after-crash").to_lowercase();
     let on = object.text("resident-on");
     if action == "preserve" {

@@ -9,7 +9,7 @@ use super::request::Request;
 use super::rules::{self, Effect};
 use super::store::{Double, HOST_VARIABLE, STATE_VARIABLE};
 use super::world::World;
-use super::{devices, hosts, life, lists, networks, storage, templates, xl};
+use super::{defects, devices, hosts, life, lists, networks, storage, templates, xl};
 
 const USAGE: &str = "Usage:
   xe <command>
@@ -195,14 +195,15 @@ fn xe(double: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
     let answer = if request.name == "event-wait" {
         wait(double, &request)?
     } else if asks(&request.name) {
-        double.look(|world| carry_out(&mut world.clone(), &request))?
+        double.look(|world| respond_to(&mut world.clone(), &request))?
     } else if effect == Some(Effect::Lies) {
         // Carried out in a world that is thrown away.
         double.look(|world| carry_out(&mut world.clone(), &request))?
     } else {
         double.change(|world| {
             let mut after = world.clone();
-            let answer = carry_out(&mut after, &request);
+            life::account(&mut after);
+            let answer = respond_to(&mut after, &request);
             life::account(&mut after);
             // A command that fails changes nothing.
             if answer.status == 0 {
@@ -259,7 +260,15 @@ pub(super) fn respond(world: &mut World, words: &[String]) -> Answer {
     }
 }
 
-fn carry_out(world: &mut World, request: &Request) -> Answer {
+/// The answer to a command, whatever is broken about this double.
+fn respond_to(world: &mut World, request: &Request) -> Answer {
+    match world.defect {
+        Some(defect) => defects::carry_out(defect, world, request),
+        None => carry_out(world, request),
+    }
+}
+
+pub(super) fn carry_out(world: &mut World, request: &Request) -> Answer {
     let families = [
         lists::answer,
         life::answer,

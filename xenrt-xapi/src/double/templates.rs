@@ -1,6 +1,7 @@
 //! Making VMs: from templates, by copying, from snapshots and files. Also the small world.
 
 use super::answer::{Answer, Failure};
+use super::defects::Defect;
 use super::life::{self, NOW};
 use super::program::Given;
 use super::request::Request;
@@ -391,6 +392,11 @@ impl World {
         host.hidden.insert("boot".to_owned(), Object::new("host").uuid());
         let host = host.uuid();
         super::hosts::end_all(self, &host);
+    }
+
+    /// Has it be broken in this way.
+    pub fn set_defect(&mut self, defect: Option<Defect>) {
+        self.defect = defect;
     }
 
     /// Takes the agent away from a guest: it cannot be asked to shut down and reports no address.

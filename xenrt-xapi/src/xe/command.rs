@@ -181,6 +181,11 @@ impl XeCommand {
         command
     }
 
+    /// Whether it waits for something that may never come.
+    pub(super) fn waits(&self) -> bool {
+        self.name == "event-wait"
+    }
+
     /// Whether it only asks, so that it can be sent twice without harm.
     pub fn only_asks(&self) -> bool {
         let asks = ["-list", "-param-get", "-query", "-cpu-info", "-dmesg", "-view"];

@@ -49,8 +49,11 @@ pub(super) fn remote(login: &Login, commands: &[XeCommand]) -> Result<Sent> {
     {
         let cleared = CLEARED.iter().flat_map(|name| ["-u", *name]);
         let words = command.words()?;
-        let command = Command::new("env").args(cleared).arg("xe").args(words);
-        return Ok(Sent { command, framed: false });
+        let mut sent = Command::new("env").args(cleared).arg("xe").args(words);
+        if command.waits() {
+            sent = sent.ends_with_connection();
+        }
+        return Ok(Sent { command: sent, framed: false });
     }
     let mut line = String::new();
     if matches!(login, Login::Remote { .. }) {

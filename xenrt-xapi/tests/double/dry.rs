@@ -229,6 +229,16 @@ impl Shell for Dom0 {
 
 /// The host that the lab calls so, with guests that can be logged into.
 pub(crate) async fn connect(simulated: &Simulated, name: &str, memory: &Memory) -> Arc<dyn Host> {
+    connect_within(simulated, name, memory, None).await
+}
+
+/// The same, with verbs that may take no longer than `deadline`.
+pub(crate) async fn connect_within(
+    simulated: &Simulated,
+    name: &str,
+    memory: &Memory,
+    deadline: Option<Duration>,
+) -> Arc<dyn Host> {
     let (double, memory) = (simulated.double.clone(), Arc::clone(memory));
     let dom0 = simulated.shell();
     let own = name.to_owned();
@@ -248,5 +258,13 @@ pub(crate) async fn connect(simulated: &Simulated, name: &str, memory: &Memory) 
     });
     let mut entry = simulated.lab("").hosts.remove(0);
     entry.name = name.to_owned();
+    if let Some(deadline) = deadline {
+        let deadlines = &mut entry.deadlines;
+        deadlines.state = deadline;
+        deadlines.boot = deadline;
+        deadlines.device = deadline;
+        deadlines.suspend = deadline;
+        deadlines.migrate = deadline;
+    }
     toolstack.connect(&entry).await.unwrap()
 }

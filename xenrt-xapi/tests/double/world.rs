@@ -114,6 +114,25 @@ impl Simulated {
         }
     }
 
+    /// Breaks all connections to it; new ones can be made.
+    pub(crate) fn cut_connections(&mut self) {
+        let server = self.server.as_ref().unwrap().id().to_string();
+        let mut cut = 0;
+        for entry in std::fs::read_dir("/proc").unwrap() {
+            let folder = entry.unwrap().path();
+            let Ok(stat) = std::fs::read_to_string(folder.join("stat")) else { continue };
+            // After the name, which is in parentheses: the state, then the parent.
+            let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1));
+            if parent == Some(server.as_str()) {
+                let pid = folder.file_name().unwrap().to_str().unwrap().parse().unwrap();
+                let pid = nix::unistd::Pid::from_raw(pid);
+                nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+                cut += 1;
+            }
+        }
+        assert!(cut > 0, "there are no connections");
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
