@@ -8,11 +8,9 @@ use clap::Parser;
 use miette::{IntoDiagnostic, Report};
 use xenrt::conformance::{Check, Cost, Profile, Suite, checks, mutants};
 use xenrt::lab::{HostDemand, LabFile, LabProvider as _};
-use xenrt::model::{Host, Toolstack};
-use xenrt::sim::{SimToolstack, virtual_time};
+use xenrt::model::Host;
+use xenrt::sim::virtual_time;
 use xenrt::virtual_lab::VirtualLabProvider;
-use xenrt::xapi::XapiToolstack;
-use xenrt::xl::XlToolstack;
 
 /// Holds a toolstack against the contract of hosts and guests, one check a sentence.
 ///
@@ -131,11 +129,7 @@ async fn on_the_virtual_lab(args: &Args) -> miette::Result<Profile> {
 
 async fn on_lab(args: &Args, path: &Path) -> miette::Result<Profile> {
     let lab = LabFile::read(path).into_diagnostic()?;
-    let toolstacks: Vec<Arc<dyn Toolstack>> = vec![
-        Arc::new(XlToolstack::default()),
-        Arc::new(XapiToolstack::default()),
-        Arc::new(SimToolstack::default()),
-    ];
+    let toolstacks = xenrt_examples::toolstacks();
     let known = || lab.hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(", ");
     let connect = async |name: Option<&str>| -> miette::Result<Arc<dyn Host>> {
         let wanted = |entry: &&xenrt::lab::HostEntry| name.is_none_or(|name| name == entry.name);
