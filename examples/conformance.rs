@@ -1,4 +1,4 @@
-//! The contract of hosts and guests as a suite, on a host of yours or on a simulated one.
+//! The contract of hosts and guests as a suite, on hosts of the virtual lab, of yours, or on simulated ones.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,16 +7,17 @@ use std::sync::Arc;
 use clap::Parser;
 use miette::{IntoDiagnostic, Report};
 use xenrt::conformance::{Check, Cost, Profile, Suite, checks, mutants};
-use xenrt::lab::LabFile;
-use xenrt::model::{Host, Toolstack};
-use xenrt::sim::{SimToolstack, virtual_time};
-use xenrt::xl::XlToolstack;
+use xenrt::lab::{HostDemand, LabFile, LabProvider as _};
+use xenrt::model::Host;
+use xenrt::sim::virtual_time;
+use xenrt::virtual_lab::VirtualLabProvider;
 
 /// Holds a toolstack against the contract of hosts and guests, one check a sentence.
 ///
 /// Exit codes: 0 it conforms, 1 some checks failed (or a mutant survived), 2 bad usage or input.
 #[derive(Parser)]
 #[command(after_help = "Examples:
+  conformance                                       real Xen hosts in the virtual lab (xl)
   conformance --sim                                 the simulated toolstack, in virtual time
   conformance --lab lab.toml --host rack1-a         a host of yours
   conformance --lab lab.toml --host a --second b    with a second one, for migration
@@ -27,8 +28,8 @@ struct Args {
     #[arg(long, help_heading = "Where", conflicts_with_all = ["lab", "host", "second"])]
     sim: bool,
 
-    /// Run on hosts of this lab file (TOML)
-    #[arg(long, value_name = "FILE", help_heading = "Where", required_unless_present_any = ["sim", "mutants", "list"])]
+    /// Run on hosts of this lab file (TOML) instead of the virtual lab
+    #[arg(long, value_name = "FILE", help_heading = "Where")]
     lab: Option<PathBuf>,
 
     /// The host of the lab file; the first one where none is named
@@ -94,6 +95,7 @@ fn run(args: &Args) -> miette::Result<bool> {
     }
     let profile = match &args.lab {
         Some(lab) => xenrt::block_on(on_lab(args, lab)).into_diagnostic()??,
+        None if !args.sim => xenrt::block_on(on_the_virtual_lab(args)).into_diagnostic()??,
         None => {
             let lab = mutants::lab().build();
             let suite = suite(args, lab.host(0), Some(lab.host(1)))?;
@@ -113,10 +115,21 @@ fn run(args: &Args) -> miette::Result<bool> {
     Ok(profile.conforms())
 }
 
+/// Two hosts, so that guests can be moved. They end with this program, however it ends.
+async fn on_the_virtual_lab(args: &Args) -> miette::Result<Profile> {
+    let lab = VirtualLabProvider::new();
+    let demands = ["0", "1"].map(|name| HostDemand { name: name.to_owned(), requires: Vec::new() });
+    let note = |note: xenrt::lab::LabNote| anstream::eprintln!("{}", note.message);
+    let mut hosts = lab.acquire(&demands, &note).await.into_diagnostic()?.into_iter();
+    let host = hosts.next().ok_or_else(|| Report::msg("the virtual lab gave no host"))?;
+    let profile = suite(args, host, hosts.next())?.run().await;
+    lab.release().await.into_diagnostic()?;
+    Ok(profile)
+}
+
 async fn on_lab(args: &Args, path: &Path) -> miette::Result<Profile> {
     let lab = LabFile::read(path).into_diagnostic()?;
-    let toolstacks: Vec<Arc<dyn Toolstack>> =
-        vec![Arc::new(XlToolstack::default()), Arc::new(SimToolstack::default())];
+    let toolstacks = xenrt_examples::toolstacks();
     let known = || lab.hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(", ");
     let connect = async |name: Option<&str>| -> miette::Result<Arc<dyn Host>> {
         let wanted = |entry: &&xenrt::lab::HostEntry| name.is_none_or(|name| name == entry.name);

@@ -9,9 +9,8 @@ use clap::Parser;
 use miette::{IntoDiagnostic, Report};
 use xenrt::explore::{Exploration, Found, explore};
 use xenrt::lab::LabFile;
-use xenrt::model::{Host, Toolstack};
-use xenrt::sim::{Defect, SimLab, SimTiming, SimToolstack, virtual_time};
-use xenrt::xl::XlToolstack;
+use xenrt::model::Host;
+use xenrt::sim::{Defect, SimLab, SimTiming, virtual_time};
 
 /// Draws a program of legal verbs over several guests, runs it, and looks at every view after each
 /// step. What fails is shortened and printed as a test case.
@@ -114,8 +113,7 @@ fn simulated(args: &Args, exploration: Exploration) -> miette::Result<Found> {
 
 async fn on_lab(exploration: Exploration, path: &Path) -> miette::Result<Found> {
     let lab = LabFile::read(path).into_diagnostic()?;
-    let toolstacks: Vec<Arc<dyn Toolstack>> =
-        vec![Arc::new(XlToolstack::default()), Arc::new(SimToolstack::default())];
+    let toolstacks = xenrt_examples::toolstacks();
     let mut hosts: Vec<Arc<dyn Host>> = Vec::new();
     for entry in &lab.hosts {
         let toolstack = toolstacks.iter().find(|own| own.name() == entry.toolstack);

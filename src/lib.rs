@@ -11,6 +11,7 @@
 //! | [`sequence`], [`sequencer`], [`report`] | which tests run, running them, telling of it |
 //! | [`lab`] | which hosts there are |
 //! | `xl` (feature) | hosts and guests over the xl command line |
+//! | `libvirt` (feature, not by default) | hosts and guests over libvirt: QEMU, Xen, its own driver for tests |
 //! | `xapi` (feature) | hosts and guests over the xe command line: XenServer, XCP-ng |
 //! | `harness` (feature) | test cases as tests of `cargo test` and `cargo nextest` |
 //! | `virtual_lab` (feature `lab`) | real Xen hosts inside QEMU |
@@ -50,11 +51,13 @@ pub use async_trait::async_trait;
 #[cfg(feature = "sim")]
 pub use xenrt_core::sim;
 pub use xenrt_core::{
-    Blame, Error, Result, ToolstackErrorKind, lab, model, remote, report, sequence, sequencer,
-    testcase,
+    Blame, Error, Result, ToolstackErrorKind, lab, model, remote, report, seconds, sequence,
+    sequencer, testcase,
 };
 #[cfg(feature = "conformance")]
 pub use xenrt_core::{conformance, explore};
+#[cfg(feature = "libvirt")]
+pub use xenrt_libvirt as libvirt;
 pub use xenrt_macros::testcase;
 #[cfg(feature = "xapi")]
 pub use xenrt_xapi as xapi;

@@ -10,13 +10,10 @@ use xenrt::sequencer::{
     self, CancelHandle, ExitCode, Keep, Plan, RunOptions, RunOrigin, SequenceOrigin,
     cancel_on_ctrl_c,
 };
-use xenrt::sim::SimToolstack;
 use xenrt::testcase::Registry;
 use xenrt::virtual_lab::{Lifetime, Missing, VirtualLabProvider};
-use xenrt::xapi::XapiToolstack;
-use xenrt::xl::XlToolstack;
 
-use crate::{PlaceArgs, RunArgs};
+use crate::{PlaceArgs, RunArgs, toolstacks};
 
 /// The sequence that a program runs when it is not given another one.
 #[derive(Debug, Clone, Copy)]
@@ -148,13 +145,8 @@ impl PlaceArgs {
     pub fn provider(&self, may_be_kept: bool) -> miette::Result<Arc<dyn LabProvider>> {
         if let Some(path) = &self.lab {
             let lab = LabFile::read(path).into_diagnostic()?;
-            let toolstacks: Vec<Arc<dyn xenrt::model::Toolstack>> = vec![
-                Arc::new(XlToolstack::default()),
-                Arc::new(XapiToolstack::default()),
-                Arc::new(SimToolstack::default()),
-            ];
             let name = path.display().to_string();
-            return Ok(Arc::new(LabFileProvider::new(lab, name, toolstacks)));
+            return Ok(Arc::new(LabFileProvider::new(lab, name, toolstacks())));
         }
         let mut lab = VirtualLabProvider::new();
         if let Some(cache) = &self.cache {

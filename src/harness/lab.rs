@@ -70,14 +70,16 @@ fn lock(path: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-#[cfg(feature = "xl")]
+/// All that this crate was built with.
 fn toolstacks() -> Vec<Arc<dyn xenrt_core::model::Toolstack>> {
-    vec![Arc::new(xenrt_xl::XlToolstack::default())]
-}
-
-#[cfg(not(feature = "xl"))]
-fn toolstacks() -> Vec<Arc<dyn xenrt_core::model::Toolstack>> {
-    Vec::new()
+    vec![
+        #[cfg(feature = "xl")]
+        Arc::new(xenrt_xl::XlToolstack::default()),
+        #[cfg(feature = "xapi")]
+        Arc::new(xenrt_xapi::XapiToolstack::default()),
+        #[cfg(feature = "libvirt")]
+        Arc::new(xenrt_libvirt::LibvirtToolstack::default()),
+    ]
 }
 
 #[cfg(feature = "lab")]

@@ -11,7 +11,7 @@ use tokio::process::Command;
 /// A program that is needed, the Debian package that has it, and what it is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Requirement {
-    /// The program, looked for in `PATH` and the `sbin` folders.
+    /// The program, looked for in `PATH` and the `sbin` folders; or a file, by its whole path.
     pub program: &'static str,
     /// The Debian package.
     pub package: &'static str,
@@ -53,6 +53,15 @@ pub const TESTS: &[Requirement] = &[
     requirement("sshd", "openssh-server", "tests of remote commands on a real sshd"),
     requirement("chromium", "chromium", "tests of the HTML report in a real browser"),
     requirement("script", "bsdutils", "tests of the console on a real terminal"),
+    requirement("pkg-config", "pkg-config", "building the libvirt toolstack"),
+    // What has no program is known by its file.
+    requirement("/usr/include/libvirt/libvirt.h", "libvirt-dev", "building the libvirt toolstack"),
+    requirement("libvirtd", "libvirt-daemon", "tests of the libvirt toolstack"),
+    requirement(
+        "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so",
+        "libvirt-daemon-driver-qemu",
+        "tests of the libvirt toolstack on QEMU",
+    ),
 ];
 
 /// Why what is missing could not be installed.

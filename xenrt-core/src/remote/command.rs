@@ -11,6 +11,9 @@ pub enum Stdin {
     Empty,
     /// These bytes, then the end of the file.
     Bytes(Vec<u8>),
+    /// Nothing, and no end of the file until the command has ended or its caller is gone: what a
+    /// command that [ends with its connection](Command::ends_with_connection) listens to.
+    Held,
 }
 
 /// The size alone: what a command reads may be secret.
@@ -19,6 +22,7 @@ impl fmt::Debug for Stdin {
         match self {
             Self::Empty => f.write_str("Empty"),
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Self::Held => f.write_str("Held"),
         }
     }
 }
@@ -122,6 +126,15 @@ impl Command {
         self
     }
 
+    /// Has the command end, with everything in its process group, when its connection does. Others
+    /// run on where they are when the program that asked for them is killed; one that would never
+    /// end by itself must not. It reads nothing: what it was to read before is forgotten.
+    #[must_use]
+    pub fn ends_with_connection(mut self) -> Self {
+        self.stdin = Stdin::Held;
+        self
+    }
+
     /// Sets how long the command may take, connection and output included.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -153,20 +166,34 @@ impl Command {
     /// The line that a POSIX shell must be given to run this, secrets and all. For transports only;
     /// people are shown the [`Display`](fmt::Display) form.
     pub fn to_shell_line(&self) -> String {
-        self.render(&|word| word.to_owned())
+        self.tied(self.render(&|word| word.to_owned()))
+    }
+
+    /// `line`, or one that watches its standard input beside it and ends its group with that. The
+    /// watcher is a shell alone: nothing of it is left when the line has ended first.
+    fn tied(&self, line: String) -> String {
+        if self.stdin != Stdin::Held {
+            return line;
+        }
+        format!(
+            "exec 9<&0 </dev/null\n\
+             {{ while read -r _ <&9; do :; done; kill -TERM 0; }} >/dev/null 2>&1 & w=$!\n\
+             (\n{line}\n) 9<&-; s=$?; kill $w 2>/dev/null; exit $s"
+        )
     }
 
     /// Like [`to_shell_line`](Self::to_shell_line), with one more variable in the environment of
     /// everything that it starts. `assignment` is `NAME=value`, in the shell's own syntax.
     pub(crate) fn to_shell_line_with(&self, assignment: &str) -> String {
-        let line = self.to_shell_line();
-        match &self.words {
+        let line = self.render(&|word| word.to_owned());
+        let line = match &self.words {
             // A prefix costs nothing: the shell still replaces itself by the program.
             Words::ShellLine(_) if self.environment.is_empty() => {
                 format!("export {assignment}\n{line}")
             }
             _ => format!("{assignment} {line}"),
-        }
+        };
+        self.tied(line)
     }
 
     /// The program, where this is not a line for a shell.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::document::{RunDocument, TestDocument};
 use super::gather::Gather;
@@ -33,7 +34,7 @@ impl Collector {
         &self.gather.run
     }
 
-    pub(super) fn plan(&self) -> &[PlannedTest] {
+    pub(super) fn plan(&self) -> &[Arc<PlannedTest>] {
         &self.gather.plan
     }
 

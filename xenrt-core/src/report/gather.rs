@@ -19,7 +19,7 @@ use crate::testcase::{Outcome, OutcomeKind, Phase};
 #[derive(Debug, Default)]
 pub(super) struct Gather {
     pub(super) run: RunDocument,
-    pub(super) plan: Arc<[PlannedTest]>,
+    pub(super) plan: Arc<[Arc<PlannedTest>]>,
     started: Option<Timestamp>,
     running: BTreeMap<TestIndex, Building>,
     /// Steps of the preparation that go on.
@@ -45,7 +45,12 @@ impl Gather {
         if let EventKind::TestFinished { outcome, marks, seconds } = &event.what {
             let building = self.running.remove(&index)?;
             let seconds = seconds.0.as_secs_f64();
-            let mut test = building.end(index, self.plan.get(index.0 as usize), outcome, seconds);
+            let mut test = building.end(
+                index,
+                self.plan.get(index.0 as usize).map(Arc::as_ref),
+                outcome,
+                seconds,
+            );
             test.flaky = marks.flaky;
             test.leaked.clone_from(&marks.leaked);
             self.count(&test);
@@ -67,7 +72,12 @@ impl Gather {
             message: message.to_owned(),
         };
         let seconds = building.start.map_or(0.0, |start| self.run.seconds - start);
-        let test = building.end(index, self.plan.get(index.0 as usize), &outcome, seconds);
+        let test = building.end(
+            index,
+            self.plan.get(index.0 as usize).map(Arc::as_ref),
+            &outcome,
+            seconds,
+        );
         self.count(&test);
         test
     }

@@ -42,6 +42,8 @@ struct QueueState {
     journal: Option<Journal>,
     /// What went wrong with it.
     troubles: Vec<String>,
+    /// Whether anybody is told of more than how tests ended.
+    has_reporters: bool,
     /// What the dispatcher has not taken yet.
     events: Vec<Event>,
     dispatcher_sleeps: bool,
@@ -94,6 +96,7 @@ impl Events {
         let state = QueueState {
             number: earlier.as_ref().map_or(0, |earlier| earlier.next_event),
             journal,
+            has_reporters: !reporters.is_empty(),
             ..QueueState::default()
         };
         let queue = Arc::new(Queue {
@@ -119,7 +122,8 @@ impl Events {
             return;
         }
         state.put(test, what, &self.0.waiting);
-        if std::mem::take(&mut state.dispatcher_sleeps) {
+        // It sleeps on where there is nothing for it.
+        if !state.events.is_empty() && std::mem::take(&mut state.dispatcher_sleeps) {
             drop(state);
             self.0.wake.notify_one();
         }
@@ -156,8 +160,10 @@ impl QueueState {
         let event = Event { number: self.number, at: Timestamp::now(), test, what };
         self.number += 1;
         let notice = self.journal.as_mut().and_then(|journal| journal.put(&event));
-        self.events.push(event);
-        waiting.fetch_add(1, Ordering::Relaxed);
+        if self.has_reporters || matches!(event.what, EventKind::TestFinished { .. }) {
+            self.events.push(event);
+            waiting.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(notice) = notice {
             self.trouble(notice, waiting);
         }
@@ -395,5 +401,33 @@ impl Dispatcher {
             results: self.results,
             reporter_failures: self.failures,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dispatcher_that_sleeps_wakes_for_the_end_of_a_test_and_for_nothing_less() {
+        let (events, _dispatched) = Events::start(Beginning::default()).unwrap();
+        let wait = |what: &str, holds: &dyn Fn() -> bool| {
+            let started = Instant::now();
+            while !holds() {
+                assert!(started.elapsed() < Duration::from_secs(30), "never seen: {what}");
+                std::thread::yield_now();
+            }
+        };
+        let sleeps = || events.0.lock().dispatcher_sleeps;
+        let test = Some(TestIndex(0));
+        wait("it sleeps", &sleeps);
+        // Without reporters nobody is told of a step.
+        events.send(test, EventKind::Step { text: "begin".to_owned() });
+        assert!(sleeps());
+        let (outcome, marks) = (Outcome::Passed, Marks::default());
+        let seconds = micros(Duration::ZERO);
+        events.send(test, EventKind::TestFinished { outcome, marks, seconds });
+        wait("the end of the test is taken", &|| events.0.waiting.load(Ordering::Relaxed) == 0);
+        events.end(RunEnd::default());
     }
 }

@@ -146,7 +146,7 @@ pub enum EventKind {
         /// What gives it hosts.
         lab: String,
         /// Its tests, by number.
-        tests: Arc<[PlannedTest]>,
+        tests: Arc<[Arc<PlannedTest>]>,
         /// What it takes to go on with it in another process.
         #[serde(default, skip_serializing_if = "RunOrigin::is_unknown")]
         origin: Box<RunOrigin>,

@@ -25,6 +25,7 @@ use crate::Error;
 use crate::lab::LabProvider;
 use crate::model::Scope;
 use crate::report::Journal;
+use crate::seconds::Readable;
 use crate::testcase::{Marks, Outcome, RunShared};
 
 /// How long a lab may take to take its hosts back.
@@ -53,7 +54,7 @@ pub struct RunReport {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestResultEntry {
     /// The test.
-    pub test: PlannedTest,
+    pub test: Arc<PlannedTest>,
     /// How it ended.
     pub outcome: Outcome,
     /// What else is to be said.
@@ -90,7 +91,7 @@ pub async fn run(plan: Plan, options: RunOptions, cancel: CancelHandle) -> RunRe
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sequence: plan.file.clone(),
         lab: options.lab_description(),
-        tests: plan.tests().cloned().collect(),
+        tests: plan.shared_tests(),
         origin: Box::new(RunOrigin {
             selection: options.selection.clone(),
             seed: options.seed,
@@ -174,7 +175,7 @@ pub(super) async fn go(
         None => said.into_iter().chain(reporter_failures).collect(),
     };
     let results = results.into_iter().map(|(index, (outcome, marks))| {
-        let test = plan_cases[index.0 as usize].planned.clone();
+        let test = Arc::clone(&plan_cases[index.0 as usize].planned);
         TestResultEntry { test, outcome, marks }
     });
     let results = results.collect();
@@ -346,7 +347,7 @@ impl Runner {
                 return true;
             }
             Ok(Err(error)) => with_causes(&error),
-            Err(_) => format!("it did not answer within {RELEASE_DEADLINE:?}"),
+            Err(_) => format!("it did not answer within {}", Readable(RELEASE_DEADLINE)),
         };
         self.warn(format!("{} could not be kept: {problem}", provider.description()));
         false
@@ -356,7 +357,7 @@ impl Runner {
         let problem = match timeout(RELEASE_DEADLINE, provider.release()).await {
             Ok(Ok(())) => return true,
             Ok(Err(error)) => with_causes(&error),
-            Err(_) => format!("it did not answer within {RELEASE_DEADLINE:?}"),
+            Err(_) => format!("it did not answer within {}", Readable(RELEASE_DEADLINE)),
         };
         self.warn(format!("{} did not take its hosts back: {problem}", provider.description()));
         false

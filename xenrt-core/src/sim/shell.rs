@@ -131,7 +131,7 @@ impl SimShell {
             return taught;
         }
         let stdin = match stdin {
-            Stdin::Empty => &[][..],
+            Stdin::Empty | Stdin::Held => &[][..],
             Stdin::Bytes(bytes) => bytes,
         };
         let mut answer = place.session().run(line, stdin).unwrap_or_else(|| {

@@ -1,5 +1,7 @@
 //! Streams of events as a run tells them.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use xenrt_core::Blame;
 use xenrt_core::remote::{CommandRecord, ExitStatus};
@@ -51,7 +53,7 @@ impl<T: FnMut(&Event)> Stream<T> {
                 version: "0.1.0".into(),
                 sequence: "sequences/nightly.seq".into(),
                 lab: "two hosts of rack 1".into(),
-                tests: tests.into(),
+                tests: tests.into_iter().map(Arc::new).collect(),
                 origin: Box::default(),
             },
         );

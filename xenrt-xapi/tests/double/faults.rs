@@ -329,3 +329,62 @@ async fn a_toolstack_that_never_comes_back_is_told_with_what_to_do() {
     assert!(matches!(error, XeError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("systemctl status xapi"), "{error}");
 }
+
+/// The processes (their folders) that wait for an event of this VM.
+fn waiting(vm: &str) -> Vec<String> {
+    let folders = std::fs::read_dir("/proc").unwrap();
+    let own = |entry: std::fs::DirEntry| {
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let own = line.contains("event-wait") && line.contains(vm);
+        own.then(|| entry.path().display().to_string())
+    };
+    folders.filter_map(|entry| own(entry.ok()?)).collect()
+}
+
+async fn wait_for_waiting(vm: &str, there: bool) {
+    let started = Instant::now();
+    while waiting(vm).is_empty() == there {
+        let left = waiting(vm);
+        assert!(started.elapsed() < Duration::from_secs(30), "{there}: {left:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_waits_for_events_when_the_one_who_asked_is_gone() {
+    let mut simulated = Simulated::start(&World::small());
+    let vm = simulated.connect().await.define_guest(&spec("tiny")).await.unwrap().uuid();
+    let xe = simulated.xe();
+    let wait = |xe: Xe| async move {
+        let never = [("power-state", "running")];
+        xe.wait_for_event("vm", vm, &never, Duration::from_secs(300)).await
+    };
+    // The caller goes away.
+    let waits = tokio::spawn(wait(xe.clone()));
+    wait_for_waiting(&vm.to_string(), true).await;
+    waits.abort();
+    wait_for_waiting(&vm.to_string(), false).await;
+    // The connection goes, as it does with a program that is killed.
+    let waits = tokio::spawn(wait(simulated.xe()));
+    wait_for_waiting(&vm.to_string(), true).await;
+    let before = waiting(&vm.to_string());
+    simulated.cut_connections();
+    let started = Instant::now();
+    // The client asks anew, which is another process.
+    while waiting(&vm.to_string()).iter().any(|process| before.contains(process)) {
+        assert!(started.elapsed() < Duration::from_secs(30), "{before:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    waits.abort();
+    wait_for_waiting(&vm.to_string(), false).await;
+    // It ends as it should, and nothing of it is left.
+    let other = simulated.xe();
+    let (told, changed) = tokio::join!(wait(other.clone()), async {
+        wait_for_waiting(&vm.to_string(), true).await;
+        other.run(&XeCommand::new("vm-start").uuid(vm)).await
+    });
+    changed.unwrap();
+    assert!(told.unwrap());
+    wait_for_waiting(&vm.to_string(), false).await;
+}

@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: ours and its peers, alternating in one run, as ratios.
 
+#[cfg(feature = "libvirt")]
+mod libvirt;
 mod noop;
 mod seqfile;
 mod shell;
@@ -29,7 +31,8 @@ pub(crate) struct Arguments {
     rounds: u16,
 }
 
-const NAMES: [&str; 6] = ["noop", "shell-seq", "shell-par8", "seqfile", "sim", "xe-calls"];
+const NAMES: [&str; 7] =
+    ["noop", "shell-seq", "shell-par8", "seqfile", "sim", "xe-calls", "libvirt-verbs"];
 
 /// Measures, in a release build.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -53,6 +56,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
             "seqfile" => seqfile::run(arguments.rounds.into())?,
             "sim" => sim::run(arguments.rounds.into())?,
             "xe-calls" => xe::run(arguments.rounds.into())?,
+            #[cfg(feature = "libvirt")]
+            "libvirt-verbs" => libvirt::run(arguments.rounds.into())?,
+            #[cfg(not(feature = "libvirt"))]
+            "libvirt-verbs" => vec![Row {
+                name: name.to_owned(),
+                unit: "verbs/s".to_owned(),
+                ours: f64::NAN,
+                peer: "libvirt-python".to_owned(),
+                peer_value: None,
+                ratio: None,
+                note: "not measured: libvirt's C library is missing (Debian: libvirt-dev)"
+                    .to_owned(),
+            }],
             _ => return Err(format!("the benchmark {name} is listed and not there").into()),
         });
     }
@@ -73,8 +89,13 @@ pub(crate) fn noop_alone(tests: usize) -> Result<ExitCode, Error> {
 /// A debug build measures nothing that anybody wants to know.
 fn again_in_release() -> Result<ExitCode, Error> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // What needs libvirt's C library is only built where that is.
+    let library = std::path::Path::new("/usr/include/libvirt/libvirt.h").exists();
+    let features: &[&str] = if library { &["--features", "libvirt"] } else { &[] };
     let status = std::process::Command::new(cargo)
-        .args(["run", "--quiet", "--release", "--package", "xtask", "--"])
+        .args(["run", "--quiet", "--release", "--package", "xtask"])
+        .args(features)
+        .arg("--")
         .args(std::env::args_os().skip(1))
         .status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -11,6 +11,7 @@
 //! A journal that was cut or damaged is [read](Journal::read) up to the damage, and where that is, is
 //! [said](JournalDamage). Events that only a newer version knows are left out and counted.
 
+mod line;
 mod lock;
 mod reader;
 mod sync;

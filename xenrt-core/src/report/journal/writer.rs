@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::line::LineWriter;
 use super::{FolderLock, JournalContent, JournalReader, Syncer};
 use crate::report::Reporter;
 use crate::sequencer::Event;
@@ -23,6 +24,7 @@ use crate::{Error, Result};
 pub struct Journal {
     path: PathBuf,
     file: Arc<File>,
+    line: LineWriter,
     /// What is not written yet.
     lines: Vec<u8>,
     /// Whether the last attempt to write failed.
@@ -76,6 +78,7 @@ impl Journal {
         Self {
             path,
             file: Arc::new(file),
+            line: LineWriter::default(),
             lines: Vec::with_capacity(2 * Self::BLOCK),
             lags: false,
             ended: false,
@@ -116,12 +119,11 @@ impl Journal {
             return None;
         }
         let before = self.lines.len();
-        if let Err(error) = serde_json::to_writer(&mut self.lines, event) {
+        if let Err(error) = self.line.write(event, &mut self.lines) {
             // Half a line would hide the rest of the journal from its readers.
             self.lines.truncate(before);
             return Some(format!("event {} is not in the journal: {error}", event.number));
         }
-        self.lines.push(b'\n');
         if event.what.is_milestone() || self.lines.len() >= Self::BLOCK {
             self.write_out()
         } else {

@@ -7,6 +7,7 @@ use super::reader::{Reader, Reference, Referred};
 use super::value::MOST_HINTED;
 use crate::nearest::hint;
 use crate::sequence::diagnostic::DiagnosticKind;
+use crate::sequence::model::Word as Text;
 use crate::sequence::syntax::Span;
 use crate::sequence::{Block, Dependency, Node, Prepare, Sequence};
 
@@ -16,7 +17,8 @@ impl Reader<'_> {
         if self.names.partial || self.exhausted {
             return;
         }
-        let hosts = host_names(sequence);
+        // Most files refer to none.
+        let mut hosts = None;
         let prepares = [&sequence.preprepare, &sequence.prepare];
         let covered = Covered::of(prepares.iter().flat_map(|prepare| &prepare.all_hosts));
         for Reference { to, name, place } in std::mem::take(&mut self.names.references) {
@@ -26,6 +28,7 @@ impl Reader<'_> {
             let (what, known, hint, define) = match to {
                 Referred::Host => {
                     // Without <prepare>, the hosts are those of the lab, whatever there are.
+                    let hosts = hosts.get_or_insert_with(|| host_names(sequence));
                     let of_lab = hosts.is_empty() && name.starts_with("RESOURCE_HOST_");
                     let known = of_lab || hosts.contains(&*name) || covered.has(&name);
                     let all = hosts.iter().map(String::as_str).take(MOST_HINTED);
@@ -39,7 +42,7 @@ impl Reader<'_> {
                     let known =
                         names.guests.contains_key(&*name) || names.guests_made.contains(&*name);
                     let all = names.guests.keys().chain(&names.guests_made);
-                    let all = all.map(String::as_str).take(MOST_HINTED);
+                    let all = all.map(Text::as_str).take(MOST_HINTED);
                     let hint = if known { String::new() } else { hint(&name, all) };
                     let define = "expected the name of a <vm> in <prepare>, or of a guest that a \
                                   test makes (<arg>guest=NAME</arg>)";

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
-use crate::sequence::Place;
+use crate::sequence::{Place, Word};
 
 /// The text of a file under the name that it was given.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::sequence) struct Source {
     file: String,
-    text: String,
+    text: Arc<String>,
     marks: Vec<Mark>,
     /// Whether every character is one byte.
     ascii: bool,
@@ -30,7 +31,7 @@ impl Source {
         let text = text.into();
         let marks = marks(&text);
         let ascii = text.is_ascii();
-        Self { file: file.into(), text, marks, ascii }
+        Self { file: file.into(), text: Arc::new(text), marks, ascii }
     }
 
     pub(in crate::sequence) fn file(&self) -> &str {
@@ -39,6 +40,11 @@ impl Source {
 
     pub(in crate::sequence) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// These bytes of it.
+    pub(in crate::sequence) fn word(&self, at: &Range<usize>) -> Word {
+        Word::part(&self.text, at)
     }
 
     /// The place of these bytes; cut to the text and to whole characters where they do not fit.

@@ -114,7 +114,7 @@ impl<'s, F: Fn(&str) -> Result<TestDescriptor, String>> Planner<'s, F> {
         let (module, last) = descriptor.id.rsplit_once('.').unwrap_or(("tests", descriptor.id));
         let arguments = step.arguments.iter().map(|argument| match &argument.name {
             Some(name) => format!("{name}={}", argument.value),
-            None => argument.value.clone(),
+            None => argument.value.to_string(),
         });
         let planned = PlannedTest {
             id: descriptor.id.to_owned(),
@@ -133,10 +133,10 @@ impl<'s, F: Fn(&str) -> Result<TestDescriptor, String>> Planner<'s, F> {
             self.pending.push((index, &step.depends));
         }
         if step.name.is_none() && last_part(&step.id) != last {
-            self.classes.insert(index, Arc::clone(&step.id));
+            self.classes.insert(index, step.id.clone());
         }
         self.cases.push(PlannedCase {
-            planned,
+            planned: Arc::new(planned),
             args: Args::from(step.arguments.as_slice()),
             host: step.host.clone(),
             guest: step.guest.clone(),
@@ -168,7 +168,7 @@ impl<'s, F: Fn(&str) -> Result<TestDescriptor, String>> Planner<'s, F> {
         let mut classes = ids.map(|id| last_part(id).to_lowercase());
         let semaphore = classes.find_map(|class| self.semaphores.get(&*class).copied());
         let found = Found { descriptor: Arc::new(descriptor), semaphore };
-        self.found.insert(Arc::clone(&step.id), found.clone());
+        self.found.insert(step.id.clone(), found.clone());
         Some(found)
     }
 

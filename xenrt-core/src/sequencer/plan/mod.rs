@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::{PlannedTest, TestIndex};
 use crate::model::Ability;
+use crate::seconds::Readable;
 use crate::sequence::{
     Action, BlockKind, Claim, HostChoice, Place, Prepare, Rounds, Sequence, Word,
 };
@@ -43,7 +44,7 @@ pub struct Plan {
 /// A test of a plan, with everything that it takes to run it.
 #[derive(Debug, Clone)]
 pub(crate) struct PlannedCase {
-    pub(crate) planned: PlannedTest,
+    pub(crate) planned: Arc<PlannedTest>,
     /// Shared by all steps that run the test.
     pub(crate) descriptor: Arc<TestDescriptor>,
     pub(crate) args: Args,
@@ -127,10 +128,10 @@ pub(super) struct PlanAction {
 }
 
 impl PlanAction {
-    /// `sleep 10s`, `prepare`.
+    /// `sleep 10 s`, `prepare`.
     pub(super) fn name(&self) -> String {
         match self.action {
-            Action::Sleep(time) => format!("sleep {time:?}"),
+            Action::Sleep(time) => format!("sleep {}", Readable(time)),
             Action::Prepare => "prepare".to_owned(),
         }
     }
@@ -167,7 +168,12 @@ impl Plan {
 
     /// Its tests, by number.
     pub fn tests(&self) -> impl ExactSizeIterator<Item = &PlannedTest> {
-        self.cases.iter().map(|case| &case.planned)
+        self.cases.iter().map(|case| case.planned.as_ref())
+    }
+
+    /// The same, shared: a run tells of them in its first event and in its report.
+    pub(super) fn shared_tests(&self) -> Arc<[Arc<PlannedTest>]> {
+        self.cases.iter().map(|case| Arc::clone(&case.planned)).collect()
     }
 }
 

@@ -45,7 +45,7 @@ impl Plan {
         };
         let cases = (0..).map(TestIndex).zip(self.cases.iter());
         let skipped = cases.filter_map(|(index, case)| {
-            reason_to_skip(case, &found).map(|reason| (index, &case.planned, reason))
+            reason_to_skip(case, &found).map(|reason| (index, case.planned.as_ref(), reason))
         });
         skipped.collect()
     }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::Error;
 use crate::model::{Ability, CreatedObject, Host, ObjectKind};
+use crate::seconds::Readable;
 use crate::sequencer::finish::with_causes;
 use crate::sequencer::{EventKind, Events, Level};
 
@@ -76,7 +77,9 @@ pub(in crate::sequencer) async fn take_stock(
                 events.send(None, EventKind::HostFound { host, guests, networks });
             }
             Ok(Err(error)) => warn(events, host.as_ref(), &with_causes(&error)),
-            Err(_) => warn(events, host.as_ref(), &format!("it did not answer in {DEADLINE:?}")),
+            Err(_) => {
+                warn(events, host.as_ref(), &format!("it did not answer in {}", Readable(DEADLINE)))
+            }
         }
     });
     join_all(of_hosts).await;
@@ -150,7 +153,13 @@ async fn remove(
         let removed = match removed {
             Ok(Ok(removed)) => removed,
             Ok(Err(error)) => return Err(with_causes(&error)),
-            Err(_) => return Err(format!("host {} did not do it in {DEADLINE:?}", host.name())),
+            Err(_) => {
+                return Err(format!(
+                    "host {} did not do it in {}",
+                    host.name(),
+                    Readable(DEADLINE)
+                ));
+            }
         };
         if removed {
             let host = host.name();

@@ -27,7 +27,7 @@ pub(super) fn differences(past: &PastRun, plan: &Plan) -> Vec<Difference> {
         .map(|test| Difference::Gone(described(test)))
         .chain(new.map(|test| Difference::New(described(test))))
         .collect();
-    let same_order = || past.tests.iter().map(identity).eq(plan.tests().map(identity));
+    let same_order = || past.tests.iter().map(|test| identity(test)).eq(plan.tests().map(identity));
     if differences.is_empty() && !same_order() {
         differences.push(Difference::Order);
     }
@@ -98,7 +98,7 @@ fn rewrite(
             Some(None) => continue,
         };
         if let EventKind::RunStarted { tests, .. } = &mut what {
-            *tests = plan.tests().cloned().collect();
+            *tests = plan.shared_tests();
         }
         new.event(&Event { number, at, test, what }).map_err(cannot_write)?;
         number += 1;

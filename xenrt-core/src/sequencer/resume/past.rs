@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,7 +33,7 @@ pub struct PastRun {
     /// What it was made from.
     pub origin: RunOrigin,
     /// Its tests, by number.
-    pub tests: std::sync::Arc<[PlannedTest]>,
+    pub tests: Arc<[Arc<PlannedTest>]>,
     /// The tests that ended, and how.
     pub ended: BTreeMap<TestIndex, (Outcome, Marks)>,
     /// The tests that began and did not end.

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::order::shuffled;
 use super::{Around, Reason, Walk, Walked};
+use crate::seconds::Readable;
 use crate::sequence::{BlockKind, Rounds};
 use crate::sequencer::plan::{PlanBlock, PlanNode};
 use crate::sequencer::{Level, TestIndex};
@@ -28,9 +29,9 @@ impl Walk {
             let _worker = self.worker(&around).await;
             let stop = match block.timeout {
                 None => around.stop.clone(),
-                Some(time) => around
-                    .stop
-                    .after(time, || format!("the time of {} is over ({time:?})", block.describe())),
+                Some(time) => around.stop.after(time, || {
+                    format!("the time of {} is over ({})", block.describe(), Readable(time))
+                }),
             };
             let repeated = around.repeated || !block.rounds.is_once();
             let inside = Around { stop, repeated, finally: around.finally, workers: None };

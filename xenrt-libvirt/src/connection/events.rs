@@ -1,0 +1,104 @@
+//! libvirt's event loop, and what it tells of domains.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use uuid::Uuid;
+use virt::error::Error as VirtError;
+
+use crate::sys::RawEvent;
+
+/// Something that happened to a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DomainEvent {
+    /// It was started, stopped, paused, defined, ... What its state is now is better asked.
+    Lifecycle {
+        /// Its identity.
+        domain: Uuid,
+        /// What happened (virDomainEventType).
+        what: i32,
+        /// Why, with a meaning that depends on `what`.
+        detail: i32,
+    },
+    /// The guest in it rebooted.
+    Reboot {
+        /// Its identity.
+        domain: Uuid,
+    },
+    /// The guest has let a device go.
+    DeviceRemoved {
+        /// Its identity.
+        domain: Uuid,
+        /// libvirt's name of the device.
+        alias: String,
+    },
+    /// libvirt cannot control it any more.
+    ControlError {
+        /// Its identity.
+        domain: Uuid,
+    },
+    /// The connection was made anew: what happened in between was not told.
+    Gap,
+}
+
+impl DomainEvent {
+    /// Whether it may be about this domain.
+    pub fn concerns(&self, uuid: Uuid) -> bool {
+        match self {
+            Self::Lifecycle { domain, .. }
+            | Self::Reboot { domain }
+            | Self::DeviceRemoved { domain, .. }
+            | Self::ControlError { domain } => *domain == uuid,
+            Self::Gap => true,
+        }
+    }
+}
+
+impl From<RawEvent> for DomainEvent {
+    fn from(raw: RawEvent) -> Self {
+        match raw {
+            RawEvent::Lifecycle(domain, what, detail) => Self::Lifecycle { domain, what, detail },
+            RawEvent::Reboot(domain) => Self::Reboot { domain },
+            RawEvent::DeviceRemoved(domain, alias) => Self::DeviceRemoved { domain, alias },
+            RawEvent::ControlError(domain) => Self::ControlError { domain },
+        }
+    }
+}
+
+/// Begins libvirt's event loop, once in a process and before the first connection is opened: it is
+/// what keep-alive and events of connections depend on (virEventRegisterDefaultImpl).
+///
+/// # Errors
+/// When it cannot be begun; every later call says the same.
+pub(super) fn begin_loop() -> Result<(), String> {
+    static BEGUN: OnceLock<Result<(), String>> = OnceLock::new();
+    BEGUN
+        .get_or_init(|| {
+            // What goes wrong is told by the calls; by itself libvirt also prints it.
+            virt::error::clear_error_callback();
+            virt::event::event_register_default_impl().map_err(|error| error.to_string())?;
+            std::thread::Builder::new()
+                .name("libvirt-events".to_owned())
+                .spawn(run)
+                .map(drop)
+                .map_err(|error| error.to_string())
+        })
+        .clone()
+}
+
+/// One round after the other until the process ends.
+fn run() {
+    /// A loop that cannot go round must not take a processor.
+    const BREATH: Duration = Duration::from_millis(100);
+    loop {
+        if let Err(error) = round() {
+            tracing::warn!(%error, "libvirt's event loop");
+            std::thread::sleep(BREATH);
+        }
+    }
+}
+
+fn round() -> Result<(), VirtError> {
+    virt::event::event_run_default_impl()
+}

@@ -1,0 +1,196 @@
+//! One look at domains: what libvirt says of them, understood.
+
+use uuid::Uuid;
+use virt::connect::Connect;
+use virt::domain::Domain as VirtDomain;
+use virt::error::{Error as VirtError, ErrorNumber};
+use virt_sys as sys;
+use xenrt_core::Result;
+use xenrt_core::model::{
+    Disk, DomainView, ExpectedGuest, GuestKind, GuestView, Memory, PowerState, Vif,
+};
+
+use crate::connection::Failure;
+use crate::definition;
+use crate::driver::Driver;
+use crate::error::not_understood;
+use crate::xml::{Domain, Element, Made, XmlError};
+
+/// A guest as libvirt describes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) uuid: Uuid,
+    pub(crate) name: String,
+    pub(crate) power: PowerState,
+    /// Its document: of the domain where it has one, else of its next start.
+    xml: String,
+}
+
+/// The power state of a domain. Blocks.
+pub(crate) fn power(domain: &VirtDomain) -> Result<PowerState, VirtError> {
+    let (state, reason) = domain.get_state()?;
+    Ok(match state {
+        sys::VIR_DOMAIN_RUNNING | sys::VIR_DOMAIN_BLOCKED | sys::VIR_DOMAIN_NOSTATE => {
+            PowerState::Running
+        }
+        sys::VIR_DOMAIN_PAUSED if reason == sys::VIR_DOMAIN_PAUSED_CRASHED as i32 => {
+            PowerState::Crashed
+        }
+        sys::VIR_DOMAIN_PAUSED | sys::VIR_DOMAIN_PMSUSPENDED => PowerState::Paused,
+        sys::VIR_DOMAIN_CRASHED => match domain.is_active()? {
+            true => PowerState::Crashed,
+            false => PowerState::Halted,
+        },
+        sys::VIR_DOMAIN_SHUTDOWN => PowerState::Dying,
+        _ if has_saved_memory(domain)? => PowerState::Suspended,
+        _ => PowerState::Halted,
+    })
+}
+
+/// Whether libvirt keeps the memory of a domain (managed save).
+pub(crate) fn has_saved_memory(domain: &VirtDomain) -> Result<bool, VirtError> {
+    match domain.has_managed_save(0) {
+        Err(error) if error.code() == ErrorNumber::NoSupport => Ok(false),
+        result => result,
+    }
+}
+
+/// Looks at a domain. Blocks.
+pub(crate) fn look(domain: &VirtDomain) -> Result<Seen, Failure> {
+    let power = power(domain)?;
+    Ok(Seen {
+        uuid: domain.get_uuid()?,
+        name: domain.get_name()?,
+        power,
+        xml: domain.get_xml_desc(0)?,
+    })
+}
+
+/// A domain by its identity. Blocks.
+pub(crate) fn find(connect: &Connect, uuid: Uuid) -> Result<VirtDomain, VirtError> {
+    VirtDomain::lookup_by_uuid(connect, uuid)
+}
+
+/// What the hypervisor has of an active domain; `None` where it is not active. Blocks.
+pub(crate) fn domain(domain: &VirtDomain) -> Result<Option<DomainView>, VirtError> {
+    let Some(domid) = domain.get_id() else { return Ok(None) };
+    let info = domain.get_info()?;
+    let power = power(domain)?;
+    if !power.has_domain() {
+        return Ok(None);
+    }
+    Ok(Some(DomainView {
+        domid,
+        name: domain.get_name()?,
+        uuid: Some(domain.get_uuid()?),
+        power,
+        vcpus: info.nr_virt_cpu,
+        memory: Memory::kib(info.memory),
+        cpu_seconds: info.cpu_time as f64 / 1e9,
+    }))
+}
+
+/// All active domains. Where the hypervisor has no control domain, the host itself, which does what
+/// a control domain does, stands for it as number 0. Blocks.
+pub(crate) fn domains(connect: &Connect, driver: Driver) -> Result<Vec<DomainView>, VirtError> {
+    let mut views = Vec::new();
+    if driver != Driver::Xen {
+        let node = connect.get_node_info()?;
+        let cpu = crate::sys::node_cpu_time(connect).unwrap_or_default();
+        views.push(DomainView {
+            domid: 0,
+            name: connect.get_hostname()?,
+            uuid: None,
+            power: PowerState::Running,
+            vcpus: node.cpus,
+            memory: Memory::kib(node.memory),
+            cpu_seconds: cpu.as_secs_f64(),
+        });
+    }
+    for one in connect.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)? {
+        match domain(&one) {
+            Ok(view) => views.extend(view),
+            // It went while the others were looked at.
+            Err(error) if error.code() == ErrorNumber::NoDomain => {}
+            Err(error) => return Err(error),
+        }
+    }
+    views.sort_by_key(|view| view.domid);
+    Ok(views)
+}
+
+/// All guests: every domain but the control domain. Blocks.
+pub(crate) fn guests(connect: &Connect) -> Result<Vec<Seen>, Failure> {
+    let mut seen = Vec::new();
+    for one in connect.list_all_domains(0)? {
+        if one.get_id() == Some(0) {
+            continue;
+        }
+        match look(&one) {
+            Ok(own) => seen.push(own),
+            Err(Failure::Libvirt(error)) if error.code() == ErrorNumber::NoDomain => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(seen)
+}
+
+/// What is known of a guest from its document alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) kind: GuestKind,
+    pub(crate) made: Option<Made>,
+}
+
+impl Seen {
+    fn wrong(&self, error: &XmlError) -> xenrt_core::Error {
+        not_understood(&format!("the document of guest {:?}", self.name), error)
+    }
+
+    /// As the object model has it.
+    pub(crate) fn view(&self) -> Result<GuestView> {
+        let domain = Domain::parse(&self.xml).map_err(|error| self.wrong(&error))?;
+        let mut vifs = Vec::new();
+        for (index, vif) in (0..).zip(&domain.devices.interfaces) {
+            vifs.push(Vif {
+                index,
+                mac: vif.mac().map_err(|error| self.wrong(&error))?,
+                network: vif.network().to_owned(),
+            });
+        }
+        let disks = domain.devices.disks.iter().map(|disk| Disk {
+            device: disk.target.dev.clone(),
+            path: disk.path().to_owned(),
+            read_only: disk.is_read_only(),
+        });
+        Ok(GuestView {
+            power: self.power,
+            vcpus: domain.vcpu.current.unwrap_or(domain.vcpu.most),
+            max_vcpus: domain.vcpu.most,
+            memory: domain.current_memory().map_err(|error| self.wrong(&error))?,
+            disks: disks.collect(),
+            vifs,
+        })
+    }
+
+    /// What it was made as.
+    pub(crate) fn origin(&self) -> Result<Origin> {
+        let tree = Element::parse(&self.xml).map_err(|error| self.wrong(&error))?;
+        let domain = Domain::parse(&self.xml).map_err(|error| self.wrong(&error))?;
+        let made = Made::of(&tree).map_err(|error| self.wrong(&error))?;
+        Ok(Origin { kind: definition::kind_of_domain(&domain), made })
+    }
+}
+
+/// What a guest should be when `view` is how it is.
+pub(crate) fn expected(view: GuestView, address: Option<std::net::IpAddr>) -> ExpectedGuest {
+    ExpectedGuest {
+        power: view.power,
+        vcpus: view.vcpus,
+        memory: view.memory,
+        disks: view.disks,
+        vifs: view.vifs,
+        address,
+        reachable: false,
+    }
+}

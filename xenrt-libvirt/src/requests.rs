@@ -1,0 +1,267 @@
+//! Carrying out requests.
+
+use uuid::Uuid;
+use virt::connect::Connect;
+use virt::domain::Domain as VirtDomain;
+use virt::error::Error as VirtError;
+use virt_sys as sys;
+use xenrt_core::model::{GuestAction, Memory, PowerState};
+use xenrt_core::{Error, Result, ToolstackErrorKind};
+
+use crate::connection::Failure;
+use crate::driver::Driver;
+use crate::error::{not_understood, refusal};
+use crate::guest::GuestShared;
+use crate::host::LibvirtHost;
+use crate::observe;
+use crate::xml::Domain;
+use crate::{define, devices};
+
+/// Passes `action` to libvirt.
+pub(crate) async fn carry_out(
+    host: &LibvirtHost,
+    guest: &GuestShared,
+    action: &GuestAction,
+) -> Result<()> {
+    match action {
+        GuestAction::AttachDisk(spec) => return devices::attach_disk(host, guest, spec).await,
+        GuestAction::DetachDisk(name) => return devices::detach_disk(host, guest, name).await,
+        GuestAction::AttachVif(spec) => return devices::attach_vif(host, guest, spec).await,
+        GuestAction::DetachVif(mac) => return devices::detach_vif(host, guest, *mac).await,
+        GuestAction::Save(path) | GuestAction::Restore(path) => {
+            if !path.starts_with('/') || path.contains(char::is_control) {
+                let problem = "expected an absolute path on the host";
+                return Err(Error::invalid(format!("file {path:?}"), problem));
+            }
+        }
+        _ => {}
+    }
+    let deadlines = &host.shared.entry.deadlines;
+    let deadline = match action {
+        GuestAction::Suspend
+        | GuestAction::Resume
+        | GuestAction::Save(_)
+        | GuestAction::Restore(_) => deadlines.suspend,
+        _ => deadlines.command,
+    };
+    let request = Request {
+        driver: host.shared.facts.driver,
+        uuid: guest.uuid,
+        object: guest.object(),
+        action: action.clone(),
+    };
+    let object = guest.object();
+    let done =
+        host.shared.call_within(deadline, action.verb(), &object, move |c| request.run(c)).await?;
+    match (action, done) {
+        (GuestAction::Rename(name), _) => guest.renamed(name),
+        (GuestAction::Delete, Done::Deleted { paths }) => {
+            host.shared.forget(guest.uuid);
+            let folder = host.shared.guest_folder(guest.uuid);
+            // Its address is kept there too.
+            let kept = guest.address.is_some() || paths.iter().any(|own| own.starts_with(&folder));
+            if kept {
+                define::remove_files(host, guest.uuid, &object).await?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What came of a request.
+enum Done {
+    /// All that there was to do.
+    All,
+    /// The domain is not defined any more; these are the files that it named.
+    Deleted { paths: Vec<String> },
+}
+
+/// A request, for the thread that carries it out.
+struct Request {
+    driver: Driver,
+    uuid: Uuid,
+    object: String,
+    action: GuestAction,
+}
+
+impl Request {
+    fn refuse(&self, kind: ToolstackErrorKind, message: impl Into<String>) -> Failure {
+        refusal(kind, self.action.verb(), &self.object, message).into()
+    }
+
+    fn run(&self, connect: &Connect) -> Result<Done, Failure> {
+        let domain = observe::find(connect, self.uuid)?;
+        match &self.action {
+            GuestAction::Start => self.start(connect, &domain, false)?,
+            GuestAction::StartPaused => self.start(connect, &domain, true)?,
+            GuestAction::Shutdown => domain.shutdown().map(drop)?,
+            GuestAction::PowerOff => self.power_off(&domain)?,
+            GuestAction::Reboot => {
+                self.driver.require_running_code()?;
+                domain.reboot(0)?;
+            }
+            GuestAction::Reset => {
+                domain.destroy()?;
+                self.start(connect, &domain, false)?;
+            }
+            GuestAction::Pause => domain.suspend().map(drop)?,
+            GuestAction::Unpause => domain.resume().map(drop)?,
+            GuestAction::Suspend => domain.managed_save(0).map(drop)?,
+            GuestAction::Resume => {
+                if !observe::has_saved_memory(&domain)? {
+                    let kind = ToolstackErrorKind::BadState;
+                    return Err(self.refuse(kind, "its memory is not saved"));
+                }
+                domain.create()?;
+            }
+            GuestAction::Save(path) => crate::sys::save(&domain, path)?,
+            GuestAction::Restore(path) => self.restore(connect, &domain, path)?,
+            GuestAction::Delete => return self.delete(&domain),
+            GuestAction::Rename(name) => self.rename(connect, &domain, name)?,
+            GuestAction::SetVcpus(vcpus) => set_vcpus(&domain, *vcpus)?,
+            GuestAction::SetMemory(memory) => self.set_memory(connect, &domain, *memory)?,
+            _ => {
+                let message = "this version of the library does not know that request";
+                return Err(self.refuse(ToolstackErrorKind::NotSupported, message));
+            }
+        }
+        Ok(Done::All)
+    }
+
+    fn start(&self, connect: &Connect, domain: &VirtDomain, paused: bool) -> Result<(), Failure> {
+        if !domain.is_active()? && observe::has_saved_memory(domain)? {
+            // libvirt would go on from there.
+            let message = "its memory is saved; resume it, or take its power away";
+            return Err(self.refuse(ToolstackErrorKind::BadState, message));
+        }
+        let (needed, all) = (domain.get_info()?.memory, connect.get_node_info()?.memory);
+        if needed > all {
+            let (needed, all) = (Memory::kib(needed), Memory::kib(all));
+            let message = format!("it needs {needed}, and the host has {all}");
+            return Err(self.refuse(ToolstackErrorKind::OutOfMemory, message));
+        }
+        if !paused {
+            domain.create()?;
+            return Ok(());
+        }
+        if self.driver != Driver::Test {
+            domain.create_with_flags(sys::VIR_DOMAIN_START_PAUSED)?;
+            return Ok(());
+        }
+        // The driver for tests knows no VIR_DOMAIN_START_PAUSED; nothing runs in between.
+        domain.create()?;
+        if let Err(error) = domain.suspend() {
+            domain.destroy()?;
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    fn power_off(&self, domain: &VirtDomain) -> Result<(), Failure> {
+        if !domain.is_active()? && observe::has_saved_memory(domain)? {
+            domain.managed_save_remove(0)?;
+            return Ok(());
+        }
+        Ok(domain.destroy()?)
+    }
+
+    fn restore(&self, connect: &Connect, domain: &VirtDomain, path: &str) -> Result<(), Failure> {
+        if domain.is_active()? {
+            return Err(self.refuse(ToolstackErrorKind::BadState, "it has a domain already"));
+        }
+        let document = VirtDomain::save_image_get_xml_desc(connect, path, 0)?;
+        let saved = Domain::parse(&document)
+            .map_err(|error| not_understood(&format!("the document in {path}"), &error))?;
+        if saved.uuid != self.uuid {
+            let message = format!("{path} holds the memory of guest {:?}", saved.name);
+            return Err(self.refuse(ToolstackErrorKind::InvalidConfiguration, message));
+        }
+        Ok(VirtDomain::domain_restore(connect, path)?)
+    }
+
+    fn delete(&self, domain: &VirtDomain) -> Result<Done, Failure> {
+        if domain.is_active()? {
+            if observe::power(domain)? != PowerState::Crashed {
+                return Err(self.refuse(ToolstackErrorKind::BadState, "it has a domain"));
+            }
+            domain.destroy()?;
+        }
+        let document = Domain::parse(&domain.get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?)
+            .map_err(|error| not_understood(&format!("the document of {}", self.object), &error))?;
+        let disks = document.devices.disks.iter().map(|disk| disk.path().to_owned());
+        let serials = document.devices.serials.iter();
+        let logs = serials.filter_map(|serial| serial.log.as_ref().map(|log| log.file.clone()));
+        let paths = disks.chain(logs).collect();
+        let more = match self.driver {
+            Driver::Qemu => {
+                sys::VIR_DOMAIN_UNDEFINE_NVRAM | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+            }
+            Driver::Test => sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA,
+            Driver::Xen => 0,
+        };
+        domain.undefine_flags(sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | more)?;
+        Ok(Done::Deleted { paths })
+    }
+
+    fn rename(&self, connect: &Connect, domain: &VirtDomain, name: &str) -> Result<(), Failure> {
+        if domain.get_name()? == name {
+            return Ok(());
+        }
+        match domain.rename(name, 0) {
+            Ok(_) => Ok(()),
+            Err(error) => match VirtDomain::lookup_by_name(connect, name) {
+                Ok(other) if other.get_uuid()? != self.uuid => {
+                    let message = format!("there is a guest named {name:?} already");
+                    Err(self.refuse(ToolstackErrorKind::AlreadyExists, message))
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    fn set_memory(
+        &self,
+        connect: &Connect,
+        domain: &VirtDomain,
+        memory: Memory,
+    ) -> Result<(), Failure> {
+        let (active, kib) = (domain.is_active()?, memory.as_kib());
+        if kib > domain.get_info()?.max_mem {
+            if active {
+                let all = Memory::kib(connect.get_node_info()?.memory);
+                let most = Memory::kib(domain.get_info()?.max_mem);
+                let (kind, message) = match memory > all {
+                    true => (ToolstackErrorKind::OutOfMemory, format!("the host has {all}")),
+                    false => (
+                        ToolstackErrorKind::InvalidConfiguration,
+                        format!("while it runs it can have {most}, its maximum"),
+                    ),
+                };
+                return Err(self.refuse(kind, message));
+            }
+            let most = sys::VIR_DOMAIN_MEM_CONFIG | sys::VIR_DOMAIN_MEM_MAXIMUM;
+            domain.set_memory_flags(kib, most)?;
+        }
+        // The driver for tests does not take both at once.
+        if active {
+            domain.set_memory_flags(kib, sys::VIR_DOMAIN_MEM_LIVE)?;
+        }
+        if domain.is_persistent()? {
+            domain.set_memory_flags(kib, sys::VIR_DOMAIN_MEM_CONFIG)?;
+        }
+        Ok(())
+    }
+}
+
+fn set_vcpus(domain: &VirtDomain, vcpus: u32) -> Result<(), VirtError> {
+    let active = domain.is_active()?;
+    let (config, maximum) = (sys::VIR_DOMAIN_VCPU_CONFIG, sys::VIR_DOMAIN_VCPU_MAXIMUM);
+    if !active && vcpus > domain.get_vcpus_flags(config | maximum)? {
+        domain.set_vcpus_flags(vcpus, config | maximum)?;
+    }
+    let live = if active { sys::VIR_DOMAIN_VCPU_LIVE } else { 0 };
+    let config = if domain.is_persistent()? { config } else { 0 };
+    domain.set_vcpus_flags(vcpus, live | config)?;
+    Ok(())
+}

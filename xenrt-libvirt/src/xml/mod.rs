@@ -1,0 +1,19 @@
+//! The XML of libvirt's objects.
+//!
+//! What this library makes and reads is in typed structures ([`Domain`], [`Disk`], ...). A document
+//! that exists already is an [`Element`] tree, in which only what changes is replaced: what these
+//! structures do not know of survives.
+
+mod domain;
+mod element;
+mod network;
+mod storage;
+
+pub(crate) use domain::to_element;
+pub use domain::{
+    BootDevice, Bus, Devices, Disk, Domain, DomainKind, Driver, Features, Interface, LogFile, Mac,
+    Made, Model, Os, OsType, Present, Quantity, Serial, Source, Target, Vcpu,
+};
+pub use element::{Element, Node, XmlError};
+pub use network::{Bridge, Forward, Ip, NetworkXml, Uplink};
+pub use storage::{Format, Place, PoolXml, VolumeXml};

@@ -1,0 +1,8 @@
+//! The toolstack on libvirt's own driver for tests, which needs no host.
+
+#![cfg(feature = "virt")]
+#![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
+
+mod life;
+mod storage;
+mod world;

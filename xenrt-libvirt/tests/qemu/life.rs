@@ -1,0 +1,90 @@
+//! One real guest from its definition to its end.
+
+use xenrt_core::model::{DiskSpec, Guest, GuestSpec, Memory, PowerState, ShutdownMode, VifSpec};
+use xenrt_core::remote::{Command, ShellExt as _};
+
+use crate::world::World;
+
+/// What changes with each boot.
+async fn boot_id(guest: &dyn Guest) -> String {
+    let read = Command::new("cat").arg("/proc/sys/kernel/random/boot_id");
+    guest.shell().await.unwrap().text(&read).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by `a_guest_lives_on_qemu` in name spaces of its own"]
+async fn inside() {
+    let world = World::new();
+    let host = world.connect().await;
+    let before = host.inventory().await.unwrap();
+    let info = host.info().await.unwrap();
+    assert!(info.hypervisor.starts_with("QEMU ") && info.free_memory < info.memory, "{info:?}");
+
+    let spec = GuestSpec::new("it's \"tiny\" <1>")
+        .image("tiny")
+        .max_vcpus(2)
+        .disk(DiskSpec::new(Memory::mib(8)))
+        .vif(VifSpec::on_default());
+    let guest = host.create_guest(&spec).await.unwrap();
+    guest.start().await.unwrap();
+    guest.wait_until_reachable().await.unwrap();
+    guest.check().await.unwrap();
+    let inside = guest.inside().await.unwrap();
+    assert_eq!(inside.disks, ["vda"]);
+    let first = boot_id(guest.as_ref()).await;
+    let shell = guest.shell().await.unwrap();
+    shell.write_file("/dev/shm/kept", b"in memory", 0o600).await.unwrap();
+    eprintln!("it is up");
+
+    guest.pause().await.unwrap();
+    guest.check().await.unwrap();
+    guest.unpause().await.unwrap();
+    guest.suspend().await.unwrap();
+    assert_eq!(guest.domain().await.unwrap(), None);
+    guest.check().await.unwrap();
+    guest.resume().await.unwrap();
+    guest.check().await.unwrap();
+    eprintln!("it was paused and suspended");
+
+    let file = format!("{}/saved", host.entry().work_folder);
+    guest.save(&file).await.unwrap();
+    assert_eq!(guest.power_state().await.unwrap(), PowerState::Halted);
+    guest.restore(&file).await.unwrap();
+    host.dom0().run(&Command::new("rm").arg(&file)).await.unwrap();
+    let kept = guest.shell().await.unwrap().read_text("/dev/shm/kept").await.unwrap();
+    assert_eq!((kept.as_str(), boot_id(guest.as_ref()).await), ("in memory", first.clone()));
+    eprintln!("it was saved");
+
+    let disk = guest.attach_disk(DiskSpec::new(Memory::mib(4))).await.unwrap();
+    assert_eq!(disk.device, "vdb");
+    let vif = guest.attach_vif(VifSpec::on_default()).await.unwrap();
+    assert_eq!(vif.index, 1);
+    guest.detach_vif(vif.mac).await.unwrap();
+    guest.detach_disk("vdb").await.unwrap();
+    assert!(!std::path::Path::new(&disk.path).exists());
+    guest.set_vcpus(2).await.unwrap();
+    guest.check().await.unwrap();
+    eprintln!("its devices came and went");
+
+    guest.reboot(ShutdownMode::Hard).await.unwrap();
+    let second = boot_id(guest.as_ref()).await;
+    assert_ne!(second, first);
+    assert_eq!(guest.inside().await.unwrap().vcpus, 2, "the next boot has them too");
+    guest.check().await.unwrap();
+    let console = guest.console_text().await.unwrap();
+    assert!(console.contains("xenrt-guest"), "{console}");
+    eprintln!("it was reset");
+
+    // It ends itself; that is told by an event.
+    let poweroff = Command::new("poweroff").deadline(std::time::Duration::from_secs(20));
+    // The guest may be gone before it answers.
+    let _ = guest.shell().await.unwrap().execute(&poweroff).await;
+    guest.wait_for_state(PowerState::Halted, guest.deadlines().state).await.unwrap();
+    guest.expectation().update(|expected| {
+        expected.power = PowerState::Halted;
+        expected.reachable = false;
+    });
+    guest.check().await.unwrap();
+    guest.delete().await.unwrap();
+    assert_eq!(host.inventory().await.unwrap().added_since(&before), Vec::<String>::new());
+}

@@ -1,0 +1,29 @@
+//! The toolstack on QEMU, through a libvirtd of the test's own.
+//!
+//! Each test runs itself again in name spaces of its own: with a network that nobody else sees,
+//! folders of libvirt's that nobody else has, and processes that end with it.
+
+#![cfg(feature = "virt")]
+#![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
+
+mod daemon;
+mod life;
+mod suite;
+mod world;
+
+#[test]
+fn a_guest_lives_on_qemu() {
+    world::run_inside("life::inside");
+}
+
+#[test]
+fn a_daemon_may_die_at_any_time() {
+    world::run_inside("daemon::inside");
+}
+
+/// What the suite says of QEMU. It takes a quarter of an hour where QEMU emulates.
+#[test]
+#[ignore = "slow: run it with `--ignored qemu_conforms`"]
+fn qemu_conforms() {
+    world::run_inside("suite::inside");
+}
