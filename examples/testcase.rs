@@ -122,15 +122,32 @@ fn list(registry: &Registry, words: &[String]) -> String {
         if !words.iter().all(|word| about.contains(&word.to_lowercase())) {
             continue;
         }
-        let first = test.description.split(". ").next().unwrap_or_default();
-        let first = first.split_whitespace().collect::<Vec<_>>().join(" ");
+        let first = summary(test.description);
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{:<34} {}", test.id, first.trim_end_matches('.'));
+        let _ = writeln!(text, "{:<34} {first}", test.id);
         for legacy in test.legacy {
             let _ = writeln!(text, "{:<34}   also {legacy}", "");
         }
     }
     text
+}
+
+/// What the first sentence says before it explains itself.
+fn summary(description: &str) -> String {
+    let first = description.split("\n\n").next().unwrap_or_default();
+    let first = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = first.char_indices().find(|(at, c)| {
+        let mut after = first[at + c.len_utf8()..].chars();
+        let pause = after.next() == Some(' ');
+        match c {
+            ':' | ';' => pause,
+            // An ellipsis in the middle of a sentence does not end it.
+            '.' => pause && after.next().is_some_and(char::is_uppercase),
+            _ => false,
+        }
+    });
+    let end = end.map_or(first.len(), |(at, _)| at);
+    first[..end].trim_end_matches('.').to_owned()
 }
 
 /// All that there is to know of a test.
@@ -219,6 +236,8 @@ mod tests {
         assert!(told(&["tcreboot"]).starts_with("lifecycle.reboot "));
         assert!(told(&["migration", "refusal"]).contains("migration.no_room"));
         assert_eq!(told(&["nothing-of-the-kind"]), "");
+        let shown = "A guest has 1, 2, ... vCPUs; each time it\nsays so. More.\n\nArguments: none";
+        assert_eq!(summary(shown), "A guest has 1, 2, ... vCPUs");
     }
 
     #[test]

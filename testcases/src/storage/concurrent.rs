@@ -73,7 +73,10 @@ impl ConcurrentIo {
     /// What all guests got together, in MiB/s.
     async fn once(&self, round: u32) -> Result<f64> {
         let pattern = |name: &str| {
-            let own = name.bytes().fold(u64::from(round), |seed, byte| seed * 31 + u64::from(byte));
+            // FNV-1a: another seed for each guest and round.
+            let own = name.bytes().fold(u64::from(round), |seed, byte| {
+                (seed ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
             Pattern::new(own, SIZE)
         };
         let device = |name: &str| {

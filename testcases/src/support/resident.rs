@@ -28,7 +28,7 @@ impl Resident {
         Ok(seen)
     }
 
-    /// Reads lines such as `/proc/812/status:VmRSS:	   4200 kB` (proc_pid_status(5)). Kernel threads
+    /// Reads lines such as `/proc/812/status:VmRSS: 4200 kB` (proc_pid_status(5)). Kernel threads
     /// have no VmRSS and do not count.
     fn parse(text: &str) -> Self {
         let mut names: BTreeMap<u32, &str> = BTreeMap::new();
