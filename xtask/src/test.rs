@@ -87,7 +87,7 @@ const STEPS: &[Step] = &[
     // product is broken.
     Step {
         name: "hosts",
-        words: &["test", "--package", "xenrt-testcases", "--tests"],
+        words: &["test", "--package", "xenrt-testcases", "--test", "hosts", "--test", "verdicts"],
         environment: &[],
     },
     Step {
