@@ -51,8 +51,8 @@ pub use async_trait::async_trait;
 #[cfg(feature = "sim")]
 pub use xenrt_core::sim;
 pub use xenrt_core::{
-    Blame, Error, Result, ToolstackErrorKind, lab, model, remote, report, sequence, sequencer,
-    testcase,
+    Blame, Error, Result, ToolstackErrorKind, lab, model, remote, report, seconds, sequence,
+    sequencer, testcase,
 };
 #[cfg(feature = "conformance")]
 pub use xenrt_core::{conformance, explore};

@@ -86,7 +86,7 @@ fn show(problem: &Diagnostic, short: bool, out: &mut dyn io::Write) -> io::Resul
 }
 
 /// The files themselves, and those in the folders, in the order of their names.
-fn sequence_files(given: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn sequence_files(given: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in given {
         if path.is_dir() {

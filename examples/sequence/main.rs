@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! cargo run --example sequence -- check FILES|FOLDERS [--compat] [-D NAME=VALUE]
+//! cargo run --example sequence -- resolve FILES|FOLDERS
 //! cargo run --example sequence -- plan FILE
 //! cargo run --example sequence -- run FILE [--filter EXPRESSION] [--lab FILE]
 //! cargo run --example sequence -- resume|replay|rerun RUN
@@ -13,6 +14,7 @@ mod plan;
 mod reading;
 mod replay;
 mod rerun;
+mod resolve;
 mod resume;
 mod run;
 
@@ -31,6 +33,8 @@ struct Arguments {
 enum Command {
     /// Reads sequence files and tells every problem; 0 only if all of them are right
     Check(check::Arguments),
+    /// Counts how many tests of sequence files are in the library, and which are not
+    Resolve(resolve::Arguments),
     /// Shows what a sequence file would do: its tests, the machines it needs, what is left out
     Plan(plan::Arguments),
     /// Runs a sequence file
@@ -48,6 +52,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Resolve(arguments) => resolve::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Run(arguments) => ended(run::run(*arguments)),
         Command::Resume(arguments) => ended(resume::run(arguments)),

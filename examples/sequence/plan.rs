@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use xenrt::seconds::Readable;
 use xenrt::sequence::{
     Action, Block, BlockKind, HostChoice, Node, Prepare, Rounds, Sequence, TestStep,
 };
@@ -58,6 +59,13 @@ fn text(sequence: &Sequence, registry: &Registry) -> String {
         lines.line(0, "not carried out by this library");
         for item in not {
             lines.line(1, &format!("line {}: {}: {}", item.place.line, item.what, item.reason));
+        }
+    }
+    let left = sequence.left_to_the_lab();
+    if !left.is_empty() {
+        lines.line(0, "left to the lab");
+        for line in left {
+            lines.line(1, &line);
         }
     }
     if !lines.left_out.is_empty() {
@@ -147,7 +155,7 @@ impl Lines<'_> {
         }
         said.push_str(if block.blocker { " blocker" } else { "" });
         if let Some(timeout) = block.timeout {
-            said.push_str(&format!(" timeout {timeout:?}"));
+            said.push_str(&format!(" timeout {}", Readable(timeout)));
         }
         said.push_str(&rounds(&block.rounds));
         if let Some(seed) = block.seed {
@@ -160,7 +168,7 @@ impl Lines<'_> {
                 Node::Test(test) => self.test(test, depth + 1),
                 Node::Action(action) => {
                     let said = match action.action {
-                        Action::Sleep(duration) => format!("sleep {duration:?}"),
+                        Action::Sleep(duration) => format!("sleep {}", Readable(duration)),
                         Action::Prepare => "prepare again".to_owned(),
                         _ => format!("{:?}", action.action),
                     };
@@ -189,7 +197,7 @@ impl Lines<'_> {
         }
         said.push_str(if test.blocker == Some(true) { " blocker" } else { "" });
         if let Some(timeout) = test.timeout {
-            said.push_str(&format!(" timeout {timeout:?}"));
+            said.push_str(&format!(" timeout {}", Readable(timeout)));
         }
         if let Some(retries) = test.retries {
             said.push_str(&format!(" retries {retries}"));
@@ -223,7 +231,7 @@ fn rounds(rounds: &Rounds) -> String {
         said.push_str(&format!(" {times} times"));
     }
     if let Some(duration) = rounds.duration {
-        said.push_str(&format!(" for {duration:?}"));
+        said.push_str(&format!(" for {}", Readable(duration)));
     }
     said
 }

@@ -26,14 +26,17 @@ const label = test => {
 };
 const place = test => test.hosts.length ? test.hosts.join(', ') : test.start < 0 ? '' : 'worker ' + (test.lane + 1);
 
+// As seconds::Readable writes it: 1.5 s, 10 min, 1 h 30 min.
 function time(ms) {
   if (ms < 0) return '\u2013';
-  if (ms < 1) return ms.toFixed(2) + ' ms';
-  if (ms < 1000) return ms.toFixed(ms < 10 ? 1 : 0) + ' ms';
-  if (ms < 60000) return (ms / 1000).toFixed(ms < 10000 ? 2 : 1) + ' s';
   const s = Math.round(ms / 1000);
-  return s < 3600 ? Math.floor(s / 60) + ' m ' + String(s % 60).padStart(2, '0') + ' s'
-    : Math.floor(s / 3600) + ' h ' + String(Math.floor(s / 60) % 60).padStart(2, '0') + ' m';
+  if (s < 60) {
+    const [size, unit] = ms >= 1000 ? [1000, ' s'] : ms >= 1 ? [1, ' ms'] : [1e-3, ' \u00b5s'];
+    const number = +(ms / size).toFixed(ms / size < 10 ? 2 : ms / size < 100 ? 1 : 0);
+    return ms <= 0 ? '0 s' : number >= 1000 ? '1 s' : number + unit;
+  }
+  const parts = [[Math.floor(s / 3600), ' h'], [Math.floor(s / 60) % 60, ' min'], [s % 60, ' s']];
+  return parts.filter(([number]) => number > 0).map(part => part.join('')).join(' ');
 }
 const moment = ms => ms < 0 ? '\u2013' : ms === 0 ? '0' : '+' + time(ms);
 // A test that never began took no time at all.

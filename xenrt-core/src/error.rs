@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::{Ability, CheckReport, PowerState};
 use crate::nearest::hint;
 use crate::remote::RemoteError;
+use crate::seconds::Readable;
 
 /// The result of most calls into this crate and its toolstacks.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -101,7 +102,7 @@ pub enum Error {
         reason: Option<String>,
     },
     /// A condition did not come true in time.
-    #[error("{waiting_for}: not so after {waited:.1?}; last seen: {last_seen}")]
+    #[error("{waiting_for}: not so after {}; last seen: {last_seen}", Readable(*.waited))]
     Timeout {
         /// The condition, as a phrase: `guest tiny to be Running`.
         waiting_for: String,

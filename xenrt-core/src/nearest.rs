@@ -26,13 +26,49 @@ where
     let tail_length = |name: &str| name.rsplit('.').next().unwrap_or(name).chars().count();
     let (length, tail) = (wanted.chars().count(), tail_length(&wanted));
     let near = |a: usize, b: usize| a.abs_diff(b) * 5 <= a.max(b) * 2;
+    let letters = Letters::of(&wanted);
     known
         .into_iter()
         .filter(|name| near(name.chars().count(), length) || near(tail_length(name), tail))
+        .filter(|name| letters.as_ref().is_none_or(|letters| letters.can_be_like(name)))
         .map(|name| (score(name), name))
         .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
+}
+
+/// How often each letter is in a name: what two names do not have in common must be changed to make
+/// one of the other, and counting is much less work than finding the least changes.
+struct Letters {
+    counts: [u16; 128],
+    length: usize,
+}
+
+impl Letters {
+    /// `None` for names of which this says nothing: long ones, and those of parts or other letters,
+    /// which are compared in another way.
+    fn of(name: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii() && byte != b'.';
+        if name.len() > usize::from(u16::MAX) || !name.bytes().all(plain) {
+            return None;
+        }
+        let mut counts = [0; 128];
+        for byte in name.bytes() {
+            counts[usize::from(byte.to_ascii_lowercase())] += 1;
+        }
+        Some(Self { counts, length: name.len() })
+    }
+
+    fn can_be_like(&self, name: &str) -> bool {
+        let Some(other) = Self::of(name) else { return true };
+        let mut common = 0;
+        for (mine, other) in self.counts.iter().zip(&other.counts) {
+            common += usize::from(*mine.min(other));
+        }
+        let longer = self.length.max(other.length);
+        // At least so many changes, of which 4 in 10 letters are too many.
+        (longer - common) * 5 <= longer * 2
+    }
 }
 
 /// The end of a "not found" sentence: the nearest name, else the few that there are, else nothing.

@@ -10,10 +10,10 @@ use xenrt_core::model::{
 };
 use xenrt_core::{Error, Result};
 
-use crate::host::HostShared;
+use crate::host::{HostShared, Making};
 use crate::observe::{self, IMAGE, KEEP, Vbd};
-use crate::parse::{Record, records, values};
-use crate::xe::{Xe, XeCommand};
+use crate::parse::{self, Record, records, values};
+use crate::xe::{self, Chain, Xe, XeCommand, XeError};
 use crate::{disks, requests};
 
 /// The template of a guest without an image, or with one that has no disk of its own.
@@ -109,7 +109,6 @@ pub(crate) struct Defined {
     pub(crate) kind: GuestKind,
     pub(crate) image: Option<String>,
     pub(crate) address: Option<IpAddr>,
-    pub(crate) vbds: Vec<Vbd>,
     pub(crate) view: GuestView,
 }
 
@@ -128,32 +127,39 @@ struct Plan<'a> {
 
 /// Defines a guest. Nothing is left behind by an error.
 ///
-/// Calls of `xe`: one to see that the name is free, one to install, one where the memory is not the
-/// template's, one for the other settings, one a VIF, two a new disk, one where the template has
-/// disks. Addresses of a pool cost one more.
-pub(crate) async fn define(host: &HostShared, xe: &Xe, spec: &GuestSpec) -> Result<Defined> {
+/// One remote command, and two or three for each new disk. Calls of `xe`: one to see that the name
+/// is free, one to install, one where the memory is not the template's, one for the other settings,
+/// one a VIF, two a new disk, one where the template has disks. Addresses of a pool cost one more.
+pub(crate) async fn define(
+    host: &HostShared,
+    xe: &Xe,
+    spec: &GuestSpec,
+    making: &Making<'_>,
+) -> Result<Defined> {
     spec.validate()?;
     let plan = plan(host, xe, spec).await?;
     let object = format!("guest {:?}", spec.name);
-    let during = |error: crate::xe::XeError| error.during("define", &object);
-    let taken = XeCommand::new("vm-list").param("name-label", spec.name.as_str());
-    if !xe.uuids(taken).await.map_err(during)?.is_empty() {
-        return Err(Error::invalid(
-            object,
-            format!("there is a guest named {:?} already", spec.name),
-        ));
-    }
-    // A name that nobody else has: if the connection breaks, it tells whether the VM was made.
-    let token = format!("xenrt-{}", Uuid::new_v4());
-    let install = XeCommand::new("vm-install")
-        .param("template-uuid", plan.template.uuid.to_string())
-        .param("new-name-label", token.as_str())
-        .maybe("sr-uuid", host.default_sr.map(|uuid| uuid.to_string()))
-        .deadline(host.entry.deadlines.suspend);
-    let find = XeCommand::new("vm-list").param("name-label", token).minimal();
-    let uuid = xe.create_once(&install, &find).await.map_err(during)?;
-    match plan.carry_out(host, xe, uuid, &object).await {
-        Ok(vbds) => Ok(plan.defined(uuid, vbds)),
+    let during = |error: XeError| error.during("define", &object);
+    let taken = || {
+        let problem = format!("there is a guest named {:?} already", spec.name);
+        Error::invalid(object.as_str(), problem)
+    };
+    // xapi itself would let two have it.
+    let _own = host.reserve_name(&spec.name).ok_or_else(taken)?;
+    let (uuid, vbds) = match plan.install(host, xe, making.token()).await {
+        Installed::NameIsTaken => return Err(taken()),
+        Installed::No(error) => return Err(during(error)),
+        Installed::Yes(uuid, vbds) => (uuid, vbds),
+    };
+    let completed = async {
+        let mut vbds = observe::read_vbds(&vbds.map_err(during)?)?;
+        for spec in &spec.disks {
+            vbds.push(add_disk(xe, uuid, spec, &vbds, host.default_sr, &object).await?);
+        }
+        Ok(vbds)
+    };
+    match completed.await {
+        Ok(vbds) => Ok(plan.defined(uuid, &vbds)),
         Err(error) => {
             let keep = spec.disks.iter().filter_map(|disk| match &disk.source {
                 DiskSource::Existing(vdi) => vdi.parse().ok(),
@@ -171,6 +177,16 @@ pub(crate) async fn define(host: &HostShared, xe: &Xe, spec: &GuestSpec) -> Resu
             }
         }
     }
+}
+
+/// What came of installing a VM.
+enum Installed {
+    /// Another guest has its name; nothing was made.
+    NameIsTaken,
+    /// Nothing was made.
+    No(XeError),
+    /// It is there, and the list of its VBDs is this - or this is why it could not be completed.
+    Yes(Uuid, xe::Result<String>),
 }
 
 async fn plan<'a>(host: &'a HostShared, xe: &Xe, spec: &'a GuestSpec) -> Result<Plan<'a>> {
@@ -251,6 +267,23 @@ fn boot_of(image: &GuestImage) -> Option<Boot> {
 /// The key in `other-config` of a VM for the address that was chosen for it.
 const ADDRESS: &str = "xenrt-address";
 
+/// The key in `other-config` of a VM for what only its creator knew.
+pub(crate) const TOKEN: &str = "xenrt-token";
+
+/// What the name of a VM in the making begins with; a UUID follows.
+const IN_THE_MAKING: &str = "xenrt-";
+
+/// A name that nobody else has.
+pub(crate) fn new_token() -> String {
+    format!("{IN_THE_MAKING}{}", Uuid::new_v4())
+}
+
+/// Whether this is the name of a VM that is not yet what it will be.
+pub(crate) fn is_token(name: &str) -> bool {
+    name.strip_prefix(IN_THE_MAKING)
+        .is_some_and(|rest| rest.len() == 36 && rest.parse::<Uuid>().is_ok())
+}
+
 /// The first address of the lab's pool that no VM has.
 async fn free_address(host: &HostShared, xe: &Xe, object: &str) -> Result<Option<IpAddr>> {
     let pool = host.entry.guest_network.as_ref().and_then(|network| network.pool.as_ref());
@@ -269,67 +302,89 @@ async fn free_address(host: &HostShared, xe: &Xe, object: &str) -> Result<Option
 }
 
 impl Plan<'_> {
-    /// Makes the installed VM what was specified, and returns its VBDs.
-    async fn carry_out(
-        &self,
-        host: &HostShared,
-        xe: &Xe,
-        vm: Uuid,
-        object: &str,
-    ) -> Result<Vec<Vbd>> {
-        let during = |error: crate::xe::XeError| error.during("define", object);
-        let mut commands: Vec<XeCommand> = self.memory_command(vm).into_iter().collect();
-        commands.push(self.settings(host, vm));
+    /// Installs the VM and makes it what was specified but for its disks: one remote command.
+    /// If the connection breaks, `token` tells whether the VM was made.
+    async fn install(&self, host: &HostShared, xe: &Xe, token: &str) -> Installed {
+        let name = self.spec.name.as_str();
+        let taken = XeCommand::new("vm-list").param("name-label", name).minimal().only_if_nothing();
+        let install = XeCommand::new("vm-install")
+            .param("template-uuid", self.template.uuid.to_string())
+            .param("new-name-label", token)
+            .maybe("sr-uuid", host.default_sr.map(|uuid| uuid.to_string()))
+            .deadline(host.entry.deadlines.suspend)
+            .kept();
+        let mut chain = vec![taken, install];
+        chain.extend(self.completing(host, token));
+        let mut lost = false;
+        loop {
+            let Chain { mut outputs, error } = xe.run_chain(&chain).await;
+            let uuid = outputs.get(1).map(|made| parse::created(made));
+            return match (uuid, error) {
+                (Some(Err(error)), _) => Installed::No(error.into()),
+                (Some(Ok(uuid)), None) if outputs.len() == chain.len() => {
+                    let listed = outputs.pop().filter(|_| self.template.has_disks);
+                    Installed::Yes(uuid, Ok(listed.unwrap_or_default()))
+                }
+                (Some(Ok(uuid)), Some(error)) if error.is_ambiguous() => {
+                    Installed::Yes(uuid, self.go_on(host, xe, uuid, token).await)
+                }
+                (Some(Ok(uuid)), error) => Installed::Yes(uuid, Err(error.unwrap_or_else(cut_off))),
+                (None, None) => Installed::NameIsTaken,
+                (None, Some(error)) if !error.is_ambiguous() => Installed::No(error),
+                (None, Some(error)) => match made_as(xe, token).await {
+                    Ok(Some(uuid)) => Installed::Yes(uuid, self.go_on(host, xe, uuid, token).await),
+                    // It was not made, so that it can be sent once more.
+                    Ok(None) if !lost => {
+                        lost = true;
+                        continue;
+                    }
+                    Ok(None) => Installed::No(error),
+                    Err(error) => Installed::No(error),
+                },
+            };
+        }
+    }
+
+    /// What completes the VM that a chain made. They may be sent again: settings are the same twice,
+    /// and VIFs have fixed addresses.
+    fn completing(&self, host: &HostShared, token: &str) -> Vec<XeCommand> {
+        let mut commands: Vec<XeCommand> = self.memory_command().into_iter().collect();
+        commands.push(self.settings(host).param(format!("other-config:{TOKEN}"), token));
         for (index, (mac, network, _)) in self.vifs.iter().enumerate() {
-            commands.push(vif_create(vm, *network, index, *mac));
+            commands.push(vif_create(*network, index, *mac).made("vm-uuid"));
         }
-        // These may be sent again: settings are the same twice, and VIFs have fixed addresses.
-        for command in &commands {
-            debug_assert!(command.check().is_ok());
-        }
-        self.send(xe, &commands, vm).await.map_err(during)?;
-        let mut vbds = Vec::new();
         if self.template.has_disks {
-            let text = xe.run(&observe::vbds(vm)).await.map_err(during)?;
-            vbds = observe::read_vbds(&text)?;
+            commands.push(observe::vbds_of(|list| list.made("vm-uuid")));
         }
-        for spec in &self.spec.disks {
-            let vbd = add_disk(xe, vm, spec, &vbds, host.default_sr, object).await?;
-            vbds.push(vbd);
-        }
-        Ok(vbds)
+        commands
     }
 
-    /// Sends what is the same when it is done twice.
-    async fn send(&self, xe: &Xe, commands: &[XeCommand], vm: Uuid) -> crate::xe::Result<()> {
-        match xe.run_all(commands).await {
-            Err(error) if error.is_ambiguous() => {
-                let vifs = XeCommand::new("vif-list").param("vm-uuid", vm.to_string());
-                let there = xe.list(vifs.fields(&["MAC"])).await?;
-                let missing = commands.iter().filter(|command| {
-                    !there.iter().any(|mac| command.to_string().contains(&format!("mac={mac}")))
-                });
-                let missing: Vec<XeCommand> = missing.cloned().collect();
-                xe.run_all(&missing).await.map(drop)
-            }
-            result => result.map(drop),
-        }
+    /// Sends what the VM lacks, where the connection broke in the middle.
+    async fn go_on(&self, host: &HostShared, xe: &Xe, vm: Uuid, token: &str) -> xe::Result<String> {
+        let vifs = XeCommand::new("vif-list").param("vm-uuid", vm.to_string());
+        let there = xe.list(vifs.fields(&["MAC"])).await?;
+        let missing = self.completing(host, token).into_iter().filter(|command| {
+            !there.iter().any(|mac| command.to_string().contains(&format!("mac={mac}")))
+        });
+        let missing: Vec<XeCommand> = missing.map(|command| command.with_made(vm)).collect();
+        let listed = xe.run_all(&missing).await?.pop().filter(|_| self.template.has_disks);
+        Ok(listed.unwrap_or_default())
     }
 
-    fn memory_command(&self, vm: Uuid) -> Option<XeCommand> {
+    fn memory_command(&self) -> Option<XeCommand> {
         let least = self.template.memory[0].min(self.memory);
         let wanted = [least, self.memory, self.memory, self.max_memory];
-        (wanted != self.template.memory).then(|| memory_limits(vm, wanted))
+        (wanted != self.template.memory).then(|| memory_limits(wanted).made("uuid"))
     }
 
-    fn settings(&self, host: &HostShared, vm: Uuid) -> XeCommand {
+    fn settings(&self, host: &HostShared) -> XeCommand {
         let crash = match self.spec.on_crash {
             CrashAction::Preserve => "preserve",
             CrashAction::Destroy => "destroy",
             CrashAction::Restart => "restart",
         };
         let mut command = XeCommand::new("vm-param-set")
-            .uuid(vm)
+            .made("uuid")
             .param("name-label", self.spec.name.as_str())
             .param("actions-after-crash", crash)
             .param("affinity", host.uuid.to_string());
@@ -405,7 +460,7 @@ impl Plan<'_> {
         line.replace("{name}", &self.spec.name.chars().map(plain).collect::<String>())
     }
 
-    fn defined(&self, uuid: Uuid, vbds: Vec<Vbd>) -> Defined {
+    fn defined(&self, uuid: Uuid, vbds: &[Vbd]) -> Defined {
         let vif = |(index, (mac, _, network)): (usize, &(MacAddress, Uuid, String))| Vif {
             index: u32::try_from(index).unwrap_or(u32::MAX),
             mac: *mac,
@@ -416,7 +471,7 @@ impl Plan<'_> {
             vcpus: self.spec.vcpus,
             max_vcpus: self.spec.max_vcpus,
             memory: self.memory,
-            disks: observe::disks(&vbds),
+            disks: observe::disks(vbds),
             vifs: self.vifs.iter().enumerate().map(vif).collect(),
         };
         Defined {
@@ -424,16 +479,34 @@ impl Plan<'_> {
             kind: self.kind,
             image: self.image.map(|image| image.name.clone()),
             address: self.address,
-            vbds,
             view,
         }
     }
 }
 
+/// The VM that was made by the one who knows `token`, if it was.
+async fn made_as(xe: &Xe, token: &str) -> xe::Result<Option<Uuid>> {
+    // Until it is complete, the token is its name.
+    let named = XeCommand::new("vm-list").param("name-label", token).minimal();
+    let key = format!("other-config:{TOKEN}");
+    let marked = XeCommand::new("vm-list").param(key, token).minimal();
+    for listed in xe.run_all(&[named, marked]).await? {
+        if let Some(uuid) = parse::minimal(&listed)?.first() {
+            let wrong = |_| parse::not_understood("xe --minimal", "a UUID", uuid);
+            return Ok(Some(uuid.parse().map_err(wrong)?));
+        }
+    }
+    Ok(None)
+}
+
+fn cut_off() -> XeError {
+    XeError::Other { message: "fewer commands ran than were sent".to_owned() }
+}
+
 /// Sets the limits of memory of a halted VM: static minimum, dynamic range, static maximum.
-pub(crate) fn memory_limits(vm: Uuid, limits: [Memory; 4]) -> XeCommand {
+pub(crate) fn memory_limits(limits: [Memory; 4]) -> XeCommand {
     let names = ["static-min", "dynamic-min", "dynamic-max", "static-max"];
-    let command = XeCommand::new("vm-memory-limits-set").uuid(vm);
+    let command = XeCommand::new("vm-memory-limits-set");
     names
         .into_iter()
         .zip(limits)
@@ -442,9 +515,8 @@ pub(crate) fn memory_limits(vm: Uuid, limits: [Memory; 4]) -> XeCommand {
 
 /// Attaches a VIF to a VM. The address is always ours: `mac=random` knows only 256 of them in
 /// releases since 23.31.
-pub(crate) fn vif_create(vm: Uuid, network: Uuid, device: usize, mac: MacAddress) -> XeCommand {
+pub(crate) fn vif_create(network: Uuid, device: usize, mac: MacAddress) -> XeCommand {
     XeCommand::new("vif-create")
-        .param("vm-uuid", vm.to_string())
         .param("network-uuid", network.to_string())
         .param("device", device.to_string())
         .param("mac", mac.to_string())

@@ -61,7 +61,7 @@ pub(crate) async fn make(
         })
     };
     // A name that nobody else has: if the connection breaks, it tells whether the disk was made.
-    let token = format!("xenrt-{}", Uuid::new_v4());
+    let token = crate::define::new_token();
     let find = XeCommand::new("vdi-list").param("name-label", token.as_str()).minimal();
     let made = match &spec.source {
         DiskSource::New(size) => {

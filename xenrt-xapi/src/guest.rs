@@ -16,6 +16,7 @@ use xenrt_core::{Error, Result, ToolstackErrorKind};
 use crate::error;
 use crate::host::{HostShared, XapiHost};
 use crate::observe::{self, Vbd, Vm};
+use crate::requests::Seen;
 use crate::snapshots::XapiSnapshots;
 use crate::{migration, networks, requests};
 
@@ -136,9 +137,10 @@ impl XapiGuest {
         let answers = xe.run_all(&[observe::vm(uuid), observe::vifs(uuid)]).await;
         let answers = answers.map_err(&during)?;
         let [vm, vifs] = answers.as_slice() else { return Err(self.shared.missing("look at")) };
-        let Some(vm) = observe::read_vms(vm)?.into_iter().next() else {
+        let Some(mut vm) = observe::read_vms(vm)?.into_iter().next() else {
             return Err(self.shared.missing("look at"));
         };
+        vm.power = self.paused_or_crashed(vm.power).await?;
         let host = self.shared.host();
         let vifs = observe::read_vifs(vifs, &|uuid| networks::name_of(&host, uuid))?;
         self.shared.renamed(&vm.name);
@@ -155,12 +157,17 @@ impl XapiGuest {
     }
 
     /// The power state and the address that its agent reports. One call.
-    pub(crate) async fn look(&self, verb: &'static str) -> Result<(PowerState, Option<IpAddr>)> {
+    pub(crate) async fn look(&self, verb: &'static str) -> Result<Seen> {
         let xe = self.xapi_host().xe();
         let text = xe.run(&observe::addresses(self.shared.uuid)).await;
         let text = text.map_err(self.during(verb))?;
-        let seen = observe::read_addresses(&text)?;
-        let (state, address) = seen.ok_or_else(|| self.shared.missing(verb))?;
+        let seen = observe::read_addresses(&text)?.ok_or_else(|| self.shared.missing(verb))?;
+        self.noted(seen).await
+    }
+
+    /// What xapi showed, with what else is known; a new address is kept.
+    pub(crate) async fn noted(&self, (state, address): Seen) -> Result<Seen> {
+        let state = self.paused_or_crashed(state).await?;
         if let (Some(address), None) = (address, self.shared.address) {
             let before = self.shared.expectation.get().address;
             self.shared.expectation.update(|expected| expected.address = Some(address));
@@ -171,16 +178,59 @@ impl XapiGuest {
         Ok((state, address.or(self.shared.address)))
     }
 
-    pub(crate) async fn domain_of(&self, vm: &Vm) -> Result<Option<DomainView>> {
+    /// Passes `action` to xapi, and looks at what came of it where that is wanted and costs no
+    /// remote command of its own.
+    pub(crate) async fn ask(&self, action: &GuestAction, look: bool) -> Result<Option<Seen>> {
+        let _one = self.shared.one_request.lock().await;
+        let host = self.xapi_host();
+        let (shared, xe) = (&host.shared, host.xe());
+        let carry_out = |action, look| requests::carry_out(shared, &xe, &self.shared, action, look);
+        let seen = match (action, carry_out(action, look).await) {
+            // To xapi a crashed guest is a paused one, which has to be ended first.
+            (GuestAction::Delete, Err(error))
+                if error.toolstack_kind() == Some(ToolstackErrorKind::BadState)
+                    && self.has_crashed().await? =>
+            {
+                carry_out(&GuestAction::PowerOff, false).await?;
+                carry_out(action, false).await?
+            }
+            (_, asked) => asked?,
+        };
+        let new_machine = matches!(
+            action,
+            GuestAction::Start
+                | GuestAction::StartPaused
+                | GuestAction::Reset
+                | GuestAction::Delete
+        );
+        if new_machine && let Some(address) = self.shared.expectation.get().address {
+            shared.drop_connections(address).await;
+        }
+        if *action == GuestAction::Delete {
+            shared.forget(self.shared.uuid);
+        }
+        Ok(seen)
+    }
+
+    /// xapi knows no crashed VMs: one that crashed and is preserved is paused to it (xenopsd pauses
+    /// the domain). The hypervisor tells them apart.
+    async fn paused_or_crashed(&self, state: PowerState) -> Result<PowerState> {
+        let crashed = state == PowerState::Paused && self.has_crashed().await?;
+        Ok(if crashed { PowerState::Crashed } else { state })
+    }
+
+    /// Whether the hypervisor has a crashed domain of it. No call of `xe`.
+    pub(crate) async fn has_crashed(&self) -> Result<bool> {
         let host = self.xapi_host();
         if !host.shared.has_xl {
-            return Ok(vm.domain());
+            return Ok(false);
         }
-        self.own_domain(&host).await
+        let domain = self.own_domain(&host).await?;
+        Ok(domain.is_some_and(|domain| domain.power == PowerState::Crashed))
     }
 
     /// Its domain as the hypervisor has it.
-    async fn own_domain(&self, host: &XapiHost) -> Result<Option<DomainView>> {
+    pub(crate) async fn own_domain(&self, host: &XapiHost) -> Result<Option<DomainView>> {
         let own = host.domains().await?.into_iter();
         let own = own.filter(|domain| domain.uuid == Some(self.shared.uuid));
         // A living domain before one that is being removed.
@@ -221,23 +271,7 @@ impl Guest for XapiGuest {
     }
 
     async fn request(&self, action: &GuestAction) -> Result<()> {
-        let _one = self.shared.one_request.lock().await;
-        let host = self.xapi_host();
-        requests::carry_out(&host.shared, &host.xe(), &self.shared, action).await?;
-        let new_machine = matches!(
-            action,
-            GuestAction::Start
-                | GuestAction::StartPaused
-                | GuestAction::Reset
-                | GuestAction::Delete
-        );
-        if new_machine && let Some(address) = self.shared.expectation.get().address {
-            host.shared.drop_connections(address).await;
-        }
-        if *action == GuestAction::Delete {
-            host.shared.forget(self.shared.uuid);
-        }
-        Ok(())
+        self.ask(action, false).await.map(drop)
     }
 
     async fn view(&self) -> Result<GuestView> {
@@ -289,9 +323,18 @@ impl Guest for XapiGuest {
         Ok(self.look("look at").await?.0)
     }
 
-    /// Follows xapi's events: one call where it is so already.
+    /// Follows xapi's events: one call where it is so already. Of a crash xapi tells nothing, so
+    /// that the hypervisor is asked again and again.
     async fn wait_for_state(&self, state: PowerState, deadline: Duration) -> Result<()> {
-        self.follow_until(state, deadline).await
+        if state != PowerState::Crashed {
+            return self.follow_until(state, deadline, None).await;
+        }
+        wait_until(format!("guest {} to be {state}", self.name()), || async {
+            let seen = self.power_state().await?;
+            Ok(Wait::on(seen == state, seen.to_string()))
+        })
+        .within(deadline)
+        .await
     }
 
     /// Power state and address are one look.
@@ -339,6 +382,12 @@ impl Guest for XapiGuest {
     }
 
     async fn unpause(&self) -> Result<()> {
+        // xapi would let a crashed guest go on.
+        if self.has_crashed().await? {
+            let (guest, verb) = (self.name(), GuestAction::Unpause.verb());
+            let (state, needed) = (PowerState::Crashed, PowerState::Paused.to_string());
+            return Err(Error::WrongState { guest, verb, state, needed });
+        }
         self.change(&GuestAction::Unpause, PowerState::Running, self.deadlines().state).await
     }
 

@@ -1,7 +1,7 @@
 //! A host that xapi manages.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -71,6 +71,41 @@ pub(crate) struct HostShared {
     templates: Mutex<Vec<Template>>,
     guests: Mutex<HashMap<Uuid, Weak<GuestShared>>>,
     guest_shells: Mutex<HashMap<Login, Arc<dyn Shell>>>,
+    /// Names that are being given to guests.
+    names: Mutex<HashSet<String>>,
+    /// The tokens of guests that are being made.
+    making: Mutex<HashSet<String>>,
+}
+
+/// A guest that is being made, and no guest for anybody else as long as the value lives.
+pub(crate) struct Making<'a> {
+    host: &'a HostShared,
+    token: String,
+}
+
+impl Making<'_> {
+    /// What only its maker knows.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        locked(&self.host.making).remove(&self.token);
+    }
+}
+
+/// A name that is being given to a guest; nobody else here gives it to another one meanwhile.
+pub(crate) struct Reserved<'a> {
+    host: &'a HostShared,
+    name: String,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        locked(&self.host.names).remove(&self.name);
+    }
 }
 
 /// A login into a guest.
@@ -115,6 +150,8 @@ impl HostShared {
             templates: Mutex::new(templates),
             guests: Mutex::default(),
             guest_shells: Mutex::default(),
+            names: Mutex::default(),
+            making: Mutex::default(),
         }
     }
 
@@ -132,6 +169,26 @@ impl HostShared {
 
     pub(crate) fn know_templates(&self, templates: Vec<Template>) {
         *locked(&self.templates) = templates;
+    }
+
+    /// Takes a name for as long as the value lives; `None` where somebody else does so now.
+    pub(crate) fn reserve_name(&self, name: &str) -> Option<Reserved<'_>> {
+        let free = locked(&self.names).insert(name.to_owned());
+        free.then(|| Reserved { host: self, name: name.to_owned() })
+    }
+
+    /// Begins to make a guest.
+    pub(crate) fn making(&self) -> Making<'_> {
+        let token = define::new_token();
+        locked(&self.making).insert(token.clone());
+        Making { host: self, token }
+    }
+
+    /// Whether a VM is a guest already: one in the making is not what it will be.
+    fn is_made(&self, vm: &Vm) -> bool {
+        let token = vm.token.as_ref();
+        !define::is_token(&vm.name)
+            && token.is_none_or(|token| !locked(&self.making).contains(token))
     }
 
     /// The network that is asked for, or that of the lab's guests.
@@ -155,6 +212,11 @@ impl HostShared {
         let made = Arc::new(make());
         guests.insert(uuid, Arc::downgrade(&made));
         made
+    }
+
+    /// The handle data of a guest, where there is one.
+    fn known_guest(&self, uuid: Uuid) -> Option<Arc<GuestShared>> {
+        locked(&self.guests).get(&uuid).and_then(Weak::upgrade)
     }
 
     /// Makes a guest that came from another host known here.
@@ -229,7 +291,8 @@ impl XapiHost {
         }
     }
 
-    /// The guests that `list` shows and that are `wanted`. One call, and two for each guest.
+    /// The guests that `list` shows and that are `wanted`. One call, and two more where there are
+    /// some that nobody here has a handle to.
     async fn adopt(
         &self,
         list: XeCommand,
@@ -238,21 +301,41 @@ impl XapiHost {
         let during = |error: crate::xe::XeError| error.during("list", "guests");
         let xe = self.xe();
         let mut vms = observe::read_vms(&xe.run(&list).await.map_err(during)?)?;
-        vms.retain(|vm| wanted(vm));
-        let mut commands = Vec::new();
-        for vm in &vms {
-            commands.extend([observe::vbds(vm.uuid), observe::vifs(vm.uuid)]);
-        }
-        let answers = xe.run_all(&commands).await.map_err(during)?;
-        let mut guests = Vec::new();
-        for (vm, answers) in vms.into_iter().zip(answers.chunks(2)) {
-            let [vbds, vifs] = answers else { continue };
-            let vbds = observe::read_vbds(vbds)?;
-            let name_of = |uuid| networks::name_of(&self.shared, uuid);
-            let vifs = observe::read_vifs(vifs, &name_of)?;
-            guests.push(self.known(vm, vbds, &vifs));
-        }
-        Ok(guests)
+        vms.retain(|vm| wanted(vm) && self.shared.is_made(vm));
+        let known: Vec<Option<Arc<GuestShared>>> =
+            vms.iter().map(|vm| self.shared.known_guest(vm.uuid)).collect();
+        let unknown: Vec<Uuid> = vms
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+            .map(|(vm, _)| vm.uuid)
+            .collect();
+        let answers = match unknown.as_slice() {
+            [] => vec![String::new(), String::new()],
+            // Of one VM its own devices, of several those of all.
+            [one] => {
+                xe.run_all(&[observe::vbds(*one), observe::vifs(*one)]).await.map_err(during)?
+            }
+            _ => {
+                let all = [observe::vbds_of(|list| list), observe::vifs_of(|list| list)];
+                xe.run_all(&all).await.map_err(during)?
+            }
+        };
+        let [vbds, vifs] = answers.as_slice() else { return Ok(Vec::new()) };
+        let mut vbds = observe::read_vbds_by_vm(vbds)?;
+        let name_of = |uuid| networks::name_of(&self.shared, uuid);
+        let mut vifs = observe::read_vifs_by_vm(vifs, &name_of)?;
+        let guest = |(vm, known): (Vm, Option<Arc<GuestShared>>)| match known {
+            Some(known) => {
+                known.renamed(&vm.name);
+                self.handle(known)
+            }
+            None => {
+                let vbds = vbds.remove(&vm.uuid).unwrap_or_default();
+                self.known(vm.clone(), vbds, &vifs.remove(&vm.uuid).unwrap_or_default())
+            }
+        };
+        Ok(vms.into_iter().zip(known).map(guest).collect())
     }
 
     /// The handle for a VM that was seen.
@@ -322,7 +405,11 @@ impl Host for XapiHost {
             kernel: product.kernel.clone(),
             cpus: cpus.get("cpu_count").and_then(|count| count.parse().ok()).unwrap_or(0),
             memory: Memory::bytes(bytes("memory-total")),
-            free_memory: Memory::bytes(bytes("memory-free-computed").max(bytes("memory-free"))),
+            // What new guests can have; older releases print none, and a measurement is all there is.
+            free_memory: Memory::bytes(match bytes("memory-free-computed") {
+                0 => bytes("memory-free"),
+                computed => computed,
+            }),
             capabilities: values::set(record.get("capabilities").unwrap_or_default())
                 .into_iter()
                 .filter(|capability| !capability.is_empty())
@@ -344,14 +431,16 @@ impl Host for XapiHost {
     }
 
     async fn define_guest(&self, spec: &GuestSpec) -> Result<Arc<dyn Guest>> {
-        let defined = define::define(&self.shared, &self.xe(), spec).await?;
+        let making = self.shared.making();
+        let defined = define::define(&self.shared, &self.xe(), spec, &making).await?;
         let guest = self.shared.guest(defined.uuid, || {
             GuestShared::new(
                 defined.uuid,
                 spec.name.clone(),
                 defined.kind,
                 defined.image,
-                defined.vbds,
+                // Not what was asked for: the first look shows what xapi made of it.
+                Vec::new(),
                 defined.view,
                 defined.address,
                 Arc::clone(&self.shared),
@@ -361,10 +450,22 @@ impl Host for XapiHost {
     }
 
     /// Those that run here, and those that run nowhere and prefer no other host of the pool. One
-    /// call, and two for each.
+    /// call, and two more where some are seen for the first time.
     async fn guests(&self) -> Result<Vec<Arc<dyn Guest>>> {
         let guests = self.adopt(observe::vms(), &|vm| vm.is_of(self.shared.uuid)).await?;
         Ok(guests.into_iter().map(|guest| Arc::new(guest) as Arc<dyn Guest>).collect())
+    }
+
+    /// xapi is asked for that name alone: one call, and two more for a guest that is seen for the
+    /// first time. Where there is none, all are listed.
+    async fn guest(&self, name: &str) -> Result<Arc<dyn Guest>> {
+        let named = observe::vms().param("name-label", name);
+        let own = self.adopt(named, &|vm| vm.is_of(self.shared.uuid)).await?;
+        if let Some(guest) = own.into_iter().next() {
+            return Ok(Arc::new(guest));
+        }
+        let known = self.guests().await?.iter().map(|guest| guest.name()).collect();
+        Err(Error::NotFound { kind: "guest", name: name.to_owned(), known })
     }
 
     /// Two calls.

@@ -37,7 +37,11 @@ pub(crate) async fn take(host: &XapiHost) -> Result<HostInventory> {
         networks::list_command(),
         XeCommand::new("pool-list").param("master", host.uuid().to_string()),
     ];
-    let answers = host.xe().run_all(&commands).await;
+    let (xe, dom0) = (host.xe(), host.dom0());
+    let left = Command::shell_line(LEFT).deadline(Duration::from_secs(60));
+    // Nobody waits for the other.
+    let (answers, dying, left) =
+        tokio::join!(xe.run_all(&commands), dying_domains(host), dom0.text(&left));
     let answers = answers.map_err(|error| error.during("take stock of", "the pool"))?;
     let mut objects = Vec::new();
     // What belongs to the pool is told once, by its coordinator.
@@ -63,14 +67,18 @@ pub(crate) async fn take(host: &XapiHost) -> Result<HostInventory> {
         let own = networks::read(text)?.into_iter().filter(|network| network.own);
         objects.extend(own.map(|network| format!("network {}", network.name)));
     }
-    if host.shared.has_xl {
-        let dying = host.domains().await?.into_iter();
-        let dying = dying.filter(|domain| domain.power == PowerState::Dying);
-        objects
-            .extend(dying.map(|domain| format!("dying domain {} {}", domain.domid, domain.name)));
-    }
-    let left = Command::shell_line(LEFT).deadline(Duration::from_secs(60));
-    objects.extend(host.dom0().text(&left).await?.lines().map(|line| line.trim().to_owned()));
+    objects.extend(dying?);
+    objects.extend(left?.lines().map(|line| line.trim().to_owned()));
     objects.sort();
     Ok(HostInventory { objects })
+}
+
+/// Domains that do not go away, where the hypervisor can be asked.
+async fn dying_domains(host: &XapiHost) -> Result<Vec<String>> {
+    if !host.shared.has_xl {
+        return Ok(Vec::new());
+    }
+    let dying = host.domains().await?.into_iter();
+    let dying = dying.filter(|domain| domain.power == PowerState::Dying);
+    Ok(dying.map(|domain| format!("dying domain {} {}", domain.domid, domain.name)).collect())
 }

@@ -22,6 +22,10 @@ pub(crate) async fn migrate(guest: &XapiGuest, target: &dyn Host) -> Result<()> 
         let reason = format!("{} is managed by {}", target.name(), target.toolstack());
         return Err(unsupported(reason));
     };
+    if target.uuid() == source.uuid() {
+        let problem = format!("it is on host {:?} already", target.name());
+        return Err(Error::invalid(guest.shared.object(), problem));
+    }
     let xe = source.xe();
     let pool = xe.uuids(XeCommand::new("host-list")).await.map_err(guest.during("migrate"))?;
     if !pool.contains(&target.uuid()) {

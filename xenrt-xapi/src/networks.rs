@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use uuid::Uuid;
-use xenrt_core::model::{Network, NetworkKind, NetworkSpec};
+use xenrt_core::model::{Ability, Network, NetworkKind, NetworkSpec};
 use xenrt_core::nearest::hint;
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
@@ -151,10 +151,11 @@ pub(crate) async fn define(host: &HostShared, xe: &Xe, spec: &NetworkSpec) -> Re
                 (ToolstackErrorKind::NoSuchObject, format!("there is no interface {device:?}"));
             return Err(error::refusal(kind, "make", &object, message));
         }
-        let problem = format!(
+        let reason = format!(
             "xapi has one network for each interface and makes it itself; use the network of {device}"
         );
-        return Err(Error::invalid(object, problem));
+        let (toolstack, ability) = (error::TOOLSTACK.to_owned(), Ability::Networks);
+        return Err(Error::Unsupported { toolstack, ability, reason: Some(reason) });
     }
     if refresh(host, xe).await?.iter().any(|known| known.name == spec.name) {
         return Err(Error::invalid(object, "there is a network with that name already"));

@@ -1,5 +1,6 @@
 //! Looking at VMs: what is asked for, and what is made of the answers.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use uuid::Uuid;
@@ -8,6 +9,7 @@ use xenrt_core::model::{
 };
 use xenrt_core::{Error, Result};
 
+use crate::define;
 use crate::parse::{Record, not_understood, records, values};
 use crate::xe::XeCommand;
 
@@ -51,6 +53,8 @@ pub(crate) struct Vm {
     affinity: Option<Uuid>,
     domid: Option<u32>,
     pub(crate) image: Option<String>,
+    /// What its creator alone knew while it was made.
+    pub(crate) token: Option<String>,
     /// Its VBDs.
     pub(crate) vbds: Vec<Uuid>,
 }
@@ -97,7 +101,12 @@ pub(crate) fn addresses(uuid: Uuid) -> XeCommand {
 
 /// Asks for the VBDs of a VM.
 pub(crate) fn vbds(vm: Uuid) -> XeCommand {
-    XeCommand::new("vbd-list").param("vm-uuid", vm.to_string()).fields(&[
+    vbds_of(|list| list.param("vm-uuid", vm.to_string()))
+}
+
+/// Asks for the VBDs of the VM that `named` adds, or of all.
+pub(crate) fn vbds_of(named: impl FnOnce(XeCommand) -> XeCommand) -> XeCommand {
+    named(XeCommand::new("vbd-list")).fields(&[
         "uuid",
         "vdi-uuid",
         "userdevice",
@@ -105,13 +114,19 @@ pub(crate) fn vbds(vm: Uuid) -> XeCommand {
         "type",
         "currently-attached",
         "other-config",
+        "vm-uuid",
     ])
 }
 
 /// Asks for the VIFs of a VM.
 pub(crate) fn vifs(vm: Uuid) -> XeCommand {
-    let fields = ["uuid", "device", "MAC", "network-uuid"];
-    XeCommand::new("vif-list").param("vm-uuid", vm.to_string()).fields(&fields)
+    vifs_of(|list| list.param("vm-uuid", vm.to_string()))
+}
+
+/// Asks for the VIFs of the VM that `named` adds, or of all.
+pub(crate) fn vifs_of(named: impl FnOnce(XeCommand) -> XeCommand) -> XeCommand {
+    let fields = ["uuid", "device", "MAC", "network-uuid", "vm-uuid"];
+    named(XeCommand::new("vif-list")).fields(&fields)
 }
 
 /// The VMs in an answer.
@@ -152,36 +167,69 @@ pub(crate) fn read_addresses(text: &str) -> Result<Option<(PowerState, Option<Ip
 
 /// The VBDs in an answer.
 pub(crate) fn read_vbds(text: &str) -> Result<Vec<Vbd>> {
-    let vbd = |record: Result<Record<'_>>| {
-        let record = record?;
-        Ok(Vbd {
-            uuid: record.parse("uuid")?,
-            is_disk: record.require("type")?.eq_ignore_ascii_case("disk"),
-            device: crate::disks::device_name(record.parse("userdevice")?),
-            vdi: record.get("vdi-uuid").and_then(|uuid| uuid.parse().ok()),
-            read_only: record.require("mode")?.eq_ignore_ascii_case("ro"),
-            attached: record.get("currently-attached") == Some("true"),
-            keep: record
-                .get("other-config")
-                .is_some_and(|config| values::map(config).contains_key(KEEP)),
-        })
-    };
-    let mut vbds: Vec<Vbd> = records(text).map(vbd).collect::<Result<_>>()?;
-    vbds.sort_by(|a, b| (a.device.len(), &a.device).cmp(&(b.device.len(), &b.device)));
+    let mut vbds: Vec<Vbd> = records(text).map(|record| vbd(&record?)).collect::<Result<_>>()?;
+    sort_vbds(&mut vbds);
     Ok(vbds)
 }
 
-/// The VIFs in an answer, with their UUIDs, and their networks as `name_of` calls them.
-pub(crate) fn read_vifs(text: &str, name_of: &dyn Fn(Uuid) -> String) -> Result<Vec<(Uuid, Vif)>> {
-    let vif = |record: Result<Record<'_>>| {
+/// The VBDs in an answer by their VMs.
+pub(crate) fn read_vbds_by_vm(text: &str) -> Result<HashMap<Uuid, Vec<Vbd>>> {
+    let mut by_vm: HashMap<Uuid, Vec<Vbd>> = HashMap::new();
+    for record in records(text) {
         let record = record?;
-        let mac: MacAddress = record.parse("MAC")?;
-        let network = record.parse("network-uuid").map(name_of)?;
-        Ok((record.parse("uuid")?, Vif { index: record.parse("device")?, mac, network }))
-    };
-    let mut vifs: Vec<(Uuid, Vif)> = records(text).map(vif).collect::<Result<_>>()?;
+        by_vm.entry(record.parse("vm-uuid")?).or_default().push(vbd(&record)?);
+    }
+    by_vm.values_mut().for_each(|vbds| sort_vbds(vbds));
+    Ok(by_vm)
+}
+
+fn sort_vbds(vbds: &mut [Vbd]) {
+    vbds.sort_by(|a, b| (a.device.len(), &a.device).cmp(&(b.device.len(), &b.device)));
+}
+
+fn vbd(record: &Record<'_>) -> Result<Vbd> {
+    Ok(Vbd {
+        uuid: record.parse("uuid")?,
+        is_disk: record.require("type")?.eq_ignore_ascii_case("disk"),
+        device: crate::disks::device_name(record.parse("userdevice")?),
+        vdi: record.get("vdi-uuid").and_then(|uuid| uuid.parse().ok()),
+        read_only: record.require("mode")?.eq_ignore_ascii_case("ro"),
+        attached: record.get("currently-attached") == Some("true"),
+        keep: record
+            .get("other-config")
+            .is_some_and(|config| values::map(config).contains_key(KEEP)),
+    })
+}
+
+/// A VIF with its UUID.
+pub(crate) type Known = (Uuid, Vif);
+
+/// The VIFs in an answer, with their UUIDs, and their networks as `name_of` calls them.
+pub(crate) fn read_vifs(text: &str, name_of: &dyn Fn(Uuid) -> String) -> Result<Vec<Known>> {
+    let mut vifs: Vec<Known> =
+        records(text).map(|record| vif(&record?, name_of)).collect::<Result<_>>()?;
     vifs.sort_by_key(|(_, vif)| vif.index);
     Ok(vifs)
+}
+
+/// The VIFs in an answer by their VMs.
+pub(crate) fn read_vifs_by_vm(
+    text: &str,
+    name_of: &dyn Fn(Uuid) -> String,
+) -> Result<HashMap<Uuid, Vec<Known>>> {
+    let mut by_vm: HashMap<Uuid, Vec<Known>> = HashMap::new();
+    for record in records(text) {
+        let record = record?;
+        by_vm.entry(record.parse("vm-uuid")?).or_default().push(vif(&record, name_of)?);
+    }
+    by_vm.values_mut().for_each(|vifs| vifs.sort_by_key(|(_, vif)| vif.index));
+    Ok(by_vm)
+}
+
+fn vif(record: &Record<'_>, name_of: &dyn Fn(Uuid) -> String) -> Result<Known> {
+    let mac: MacAddress = record.parse("MAC")?;
+    let network = record.parse("network-uuid").map(name_of)?;
+    Ok((record.parse("uuid")?, Vif { index: record.parse("device")?, mac, network }))
 }
 
 impl Vm {
@@ -208,6 +256,7 @@ impl Vm {
             affinity: record.get("affinity").and_then(|uuid| uuid.parse().ok()),
             domid: record.get("dom-id").and_then(|id| id.parse().ok()),
             image: config.get(IMAGE).cloned(),
+            token: config.get(define::TOKEN).cloned(),
             vbds: values::set(record.get("VBDs").unwrap_or(""))
                 .into_iter()
                 .map(|uuid| {

@@ -1,4 +1,4 @@
-//! The power verbs of a guest, in two calls of `xe` each.
+//! The power verbs of a guest: two calls of `xe` in one remote command each.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use xenrt_core::remote::{Wait, wait_until};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::guest::XapiGuest;
+use crate::requests::Seen;
 
 /// How long xapi is left to tell of an event before it is looked at again: it does not notice that
 /// what is waited for cannot come any more.
@@ -24,20 +25,23 @@ impl XapiGuest {
         goal: PowerState,
         deadline: Duration,
     ) -> Result<()> {
-        if let Err(error) = self.request(action).await {
-            if error.toolstack_kind() != Some(ToolstackErrorKind::BadState) {
+        let seen = match self.ask(action, true).await {
+            Ok(seen) => seen,
+            Err(error) if error.toolstack_kind() != Some(ToolstackErrorKind::BadState) => {
                 return Err(error);
             }
-            // What xapi refuses for the state is told as every toolstack tells it.
-            let (state, allowed) = (self.power_state().await?, action.allowed_from());
-            if allowed.contains(&state) {
-                return Err(error);
+            Err(error) => {
+                // What xapi refuses for the state is told as every toolstack tells it.
+                let (state, allowed) = (self.power_state().await?, action.allowed_from());
+                if allowed.contains(&state) {
+                    return Err(error);
+                }
+                let needed = allowed.iter().map(ToString::to_string).collect::<Vec<_>>();
+                let (guest, verb, needed) = (self.name(), action.verb(), needed.join(" or "));
+                return Err(Error::WrongState { guest, verb, state, needed });
             }
-            let needed = allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
-            let (guest, verb) = (self.name(), action.verb());
-            return Err(Error::WrongState { guest, verb, state, needed });
-        }
-        self.follow_until(goal, deadline).await?;
+        };
+        self.follow_until(goal, deadline, seen).await?;
         let reachable_later = matches!(
             action,
             GuestAction::Pause | GuestAction::Suspend | GuestAction::Unpause | GuestAction::Resume
@@ -49,12 +53,20 @@ impl XapiGuest {
         Ok(())
     }
 
-    /// Waits for a power state by following xapi's events: one call where it is so already, two
-    /// more each time that it is not.
-    pub(crate) async fn follow_until(&self, goal: PowerState, deadline: Duration) -> Result<()> {
+    /// Waits for a power state by following xapi's events: one call where it is so already, none
+    /// where `first` showed that, two more each time that it is not.
+    pub(crate) async fn follow_until(
+        &self,
+        goal: PowerState,
+        deadline: Duration,
+        mut first: Option<Seen>,
+    ) -> Result<()> {
         let started = Instant::now();
         loop {
-            let (seen, _) = self.look("look at").await?;
+            let (seen, _) = match first.take() {
+                Some(seen) => self.noted(seen).await?,
+                None => self.look("look at").await?,
+            };
             if seen == goal {
                 return Ok(());
             }
@@ -115,8 +127,15 @@ impl XapiGuest {
     /// What is not as it should be, in all views.
     pub(crate) async fn compare(&self) -> Result<Vec<Difference>> {
         let expected = self.expectation().get();
-        let (vm, view) = self.observe().await?;
-        let domain = self.domain_of(&vm).await?;
+        let host = self.xapi_host();
+        // Where the hypervisor is asked itself, nobody waits for the other.
+        let (view, domain) = if host.shared.has_xl {
+            let (observed, domain) = tokio::join!(self.observe(), self.own_domain(&host));
+            (observed?.1, domain?)
+        } else {
+            let (vm, view) = self.observe().await?;
+            (view, vm.domain())
+        };
         let running = |power| power == PowerState::Running;
         let (mut inside, mut unreachable): (Option<InsideView>, Option<String>) = (None, None);
         if expected.reachable && running(expected.power) && running(view.power) {

@@ -1,5 +1,6 @@
 //! Carrying out requests: each is few calls of `xe`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -10,7 +11,7 @@ use crate::guest::GuestShared;
 use crate::host::HostShared;
 use crate::observe::{self, Vbd, Vm};
 use crate::parse;
-use crate::xe::{self, ApiCode, Xe, XeCommand, XeError};
+use crate::xe::{self, ApiCode, Chain, Xe, XeCommand, XeError};
 use crate::{define, error, networks};
 
 /// One request about one guest.
@@ -21,58 +22,26 @@ pub(crate) struct Request<'a> {
     pub(crate) verb: &'static str,
 }
 
-/// Passes `action` to xapi.
+/// What a look at a VM shows: its power state and the address that its agent reports.
+pub(crate) type Seen = (PowerState, Option<IpAddr>);
+
+/// Passes `action` to xapi. What the VM is afterwards is looked at in the same remote command where
+/// that is wanted and `action` is a power verb.
 ///
-/// Calls of `xe`: one for a power verb, three to delete, two to rename or to set vCPUs or memory,
-/// three to six for a device.
+/// Calls of `xe`: one for a power verb and one for the look, three to delete, two to rename or to
+/// set vCPUs or memory, three to six for a device.
 pub(crate) async fn carry_out(
     host: &HostShared,
     xe: &Xe,
     guest: &GuestShared,
     action: &GuestAction,
-) -> Result<()> {
+    look: bool,
+) -> Result<Option<Seen>> {
     let request = Request { host, xe, guest, verb: action.verb() };
-    let (vm, deadlines) = (guest.uuid, &host.entry.deadlines);
-    let command = |name: &str| XeCommand::new(name).uuid(vm).deadline(deadlines.command);
-    let long = |name: &str| XeCommand::new(name).uuid(vm).deadline(deadlines.suspend);
-    let on = |command: XeCommand| command.param("on", host.uuid.to_string());
-    let halted = PowerState::Halted;
-    match action {
-        GuestAction::Start => request.power(on(command("vm-start")), PowerState::Running).await,
-        GuestAction::StartPaused => {
-            let start = on(command("vm-start")).flag("paused");
-            request.power(start, PowerState::Paused).await
-        }
-        GuestAction::Shutdown => {
-            let shutdown = command("vm-shutdown").deadline(deadlines.state);
-            request.power(shutdown, halted).await
-        }
-        GuestAction::PowerOff => request.power(command("vm-shutdown").flag("force"), halted).await,
-        GuestAction::Reboot => request.plain(command("vm-reboot").deadline(deadlines.boot)).await,
-        GuestAction::Reset => request.plain(command("vm-reboot").flag("force")).await,
-        GuestAction::Pause => request.power(command("vm-pause"), PowerState::Paused).await,
-        GuestAction::Unpause => request.power(command("vm-unpause"), PowerState::Running).await,
-        GuestAction::Suspend => request.power(long("vm-suspend"), PowerState::Suspended).await,
-        GuestAction::Resume => request.power(on(long("vm-resume")), PowerState::Running).await,
-        GuestAction::Save(_) | GuestAction::Restore(_) => {
-            let message = "xapi keeps a suspended guest on its own storage alone";
-            let kind = ToolstackErrorKind::NotSupported;
-            Err(error::refusal(kind, action.verb(), &guest.object(), message))
-        }
-        GuestAction::Delete => request.delete().await,
-        GuestAction::Rename(name) => request.rename(name).await,
-        GuestAction::SetVcpus(vcpus) => request.set_vcpus(*vcpus).await,
-        GuestAction::SetMemory(memory) => request.set_memory(*memory).await,
-        GuestAction::AttachDisk(spec) => request.attach_disk(spec).await,
-        GuestAction::DetachDisk(device) => request.detach_disk(device).await,
-        GuestAction::AttachVif(spec) => request.attach_vif(spec).await,
-        GuestAction::DetachVif(mac) => request.detach_vif(*mac).await,
-        other => {
-            let message = "this version of the library does not know that request";
-            let kind = ToolstackErrorKind::NotSupported;
-            Err(error::refusal(kind, other.verb(), &guest.object(), message))
-        }
+    if let Some((command, goal)) = request.power_command(action) {
+        return request.power(command, goal, look).await;
     }
+    request.other(action).await.map(|()| None)
 }
 
 /// Removes a VM with its snapshots and the disks that were made for it. Disks that were there
@@ -104,6 +73,58 @@ pub(crate) async fn remove(xe: &Xe, vm: Uuid, keep: &[Uuid]) -> xe::Result<()> {
 }
 
 impl Request<'_> {
+    /// The command of a verb that leads to a power state, and that state.
+    fn power_command(&self, action: &GuestAction) -> Option<(XeCommand, PowerState)> {
+        let deadlines = &self.host.entry.deadlines;
+        let within =
+            |name: &str, deadline| XeCommand::new(name).uuid(self.guest.uuid).deadline(deadline);
+        let command = |name: &str| within(name, deadlines.command);
+        let long = |name: &str| within(name, deadlines.suspend);
+        let on = |command: XeCommand| command.param("on", self.host.uuid.to_string());
+        Some(match action {
+            GuestAction::Start => (on(command("vm-start")), PowerState::Running),
+            GuestAction::StartPaused => {
+                (on(command("vm-start")).flag("paused"), PowerState::Paused)
+            }
+            GuestAction::Shutdown => (within("vm-shutdown", deadlines.state), PowerState::Halted),
+            GuestAction::PowerOff => (command("vm-shutdown").flag("force"), PowerState::Halted),
+            GuestAction::Pause => (command("vm-pause"), PowerState::Paused),
+            GuestAction::Unpause => (command("vm-unpause"), PowerState::Running),
+            GuestAction::Suspend => (long("vm-suspend"), PowerState::Suspended),
+            GuestAction::Resume => (on(long("vm-resume")), PowerState::Running),
+            _ => return None,
+        })
+    }
+
+    async fn other(&self, action: &GuestAction) -> Result<()> {
+        let deadlines = &self.host.entry.deadlines;
+        let reboot = XeCommand::new("vm-reboot").uuid(self.guest.uuid);
+        match action {
+            GuestAction::Reboot => self.plain(reboot.deadline(deadlines.boot)).await,
+            GuestAction::Reset => {
+                self.plain(reboot.flag("force").deadline(deadlines.command)).await
+            }
+            GuestAction::Save(_) | GuestAction::Restore(_) => {
+                let message = "xapi keeps a suspended guest on its own storage alone";
+                let kind = ToolstackErrorKind::NotSupported;
+                Err(error::refusal(kind, action.verb(), &self.guest.object(), message))
+            }
+            GuestAction::Delete => self.delete().await,
+            GuestAction::Rename(name) => self.rename(name).await,
+            GuestAction::SetVcpus(vcpus) => self.set_vcpus(*vcpus).await,
+            GuestAction::SetMemory(memory) => self.set_memory(*memory).await,
+            GuestAction::AttachDisk(spec) => self.attach_disk(spec).await,
+            GuestAction::DetachDisk(device) => self.detach_disk(device).await,
+            GuestAction::AttachVif(spec) => self.attach_vif(spec).await,
+            GuestAction::DetachVif(mac) => self.detach_vif(*mac).await,
+            other => {
+                let message = "this version of the library does not know that request";
+                let kind = ToolstackErrorKind::NotSupported;
+                Err(error::refusal(kind, other.verb(), &self.guest.object(), message))
+            }
+        }
+    }
+
     fn during(&self, error: XeError) -> Error {
         error.during(self.verb, &self.guest.object())
     }
@@ -114,31 +135,45 @@ impl Request<'_> {
 
     /// A verb that leads to the power state `goal`. Where the connection broke, the state tells
     /// whether it was carried out; only where it was not, it is sent again.
-    async fn power(&self, command: XeCommand, goal: PowerState) -> Result<()> {
-        let error = match self.xe.run(&command).await {
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_ambiguous() => error,
-            Err(error) => return Err(self.during(error)),
+    async fn power(
+        &self,
+        command: XeCommand,
+        goal: PowerState,
+        look: bool,
+    ) -> Result<Option<Seen>> {
+        let mut both = vec![command.clone()];
+        both.extend(look.then(|| observe::addresses(self.guest.uuid)));
+        let Chain { outputs, error } = self.xe.run_chain(&both).await;
+        let error = match (outputs.as_slice(), error) {
+            ([], Some(error)) if error.is_ambiguous() => error,
+            (_, Some(error)) => return Err(self.during(error)),
+            ([_, seen], None) => return self.seen(seen).map(Some),
+            (_, None) => return Ok(None),
         };
         if matches!(error, XeError::Remote(xenrt_core::remote::RemoteError::Deadline { .. })) {
             return Err(self.during(error));
         }
         let state = || async {
             let text = self.xe.run(&observe::addresses(self.guest.uuid)).await;
-            let text = text.map_err(|error| self.during(error))?;
-            Ok::<_, Error>(observe::read_addresses(&text)?.map(|(state, _)| state))
+            self.seen(&text.map_err(|error| self.during(error))?)
         };
-        if state().await? == Some(goal) {
-            return Ok(());
+        let seen = state().await?;
+        if seen.0 == goal {
+            return Ok(Some(seen));
         }
         match self.xe.run(&command).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(None),
             // The first one was carried out after all, a moment later.
             Err(again) if again.code() == Some(&ApiCode::VmBadPowerState) => {
-                if state().await? == Some(goal) { Ok(()) } else { Err(self.during(again)) }
+                let seen = state().await?;
+                if seen.0 == goal { Ok(Some(seen)) } else { Err(self.during(again)) }
             }
             Err(again) => Err(self.during(again)),
         }
+    }
+
+    fn seen(&self, text: &str) -> Result<Seen> {
+        observe::read_addresses(text)?.ok_or_else(|| self.guest.missing(self.verb))
     }
 
     async fn delete(&self) -> Result<()> {
@@ -152,12 +187,17 @@ impl Request<'_> {
     }
 
     async fn rename(&self, name: &str) -> Result<()> {
+        let taken = || {
+            let kind = ToolstackErrorKind::AlreadyExists;
+            let message = format!("there is a guest named {name:?} already");
+            error::refusal(kind, self.verb, &self.guest.object(), message)
+        };
+        // xapi itself would let two have it.
+        let _own = self.host.reserve_name(name).ok_or_else(taken)?;
         let same = XeCommand::new("vm-list").param("name-label", name);
         let others = self.xe.uuids(same).await.map_err(|error| self.during(error))?;
         if others.iter().any(|uuid| *uuid != self.guest.uuid) {
-            let kind = ToolstackErrorKind::AlreadyExists;
-            let message = format!("there is a guest named {name:?} already");
-            return Err(error::refusal(kind, self.verb, &self.guest.object(), message));
+            return Err(taken());
         }
         let set = XeCommand::new("vm-param-set").uuid(self.guest.uuid).param("name-label", name);
         self.twice(set).await?;
@@ -196,7 +236,7 @@ impl Request<'_> {
             return self.twice(range.param("min", bytes.as_str()).param("max", bytes)).await;
         }
         let limits = [vm.static_min.min(memory), memory, memory, vm.static_max.max(memory)];
-        self.twice(define::memory_limits(uuid, limits)).await
+        self.twice(define::memory_limits(limits).uuid(uuid)).await
     }
 
     /// The VM and its VBDs.
@@ -313,7 +353,7 @@ impl Request<'_> {
         let number = (0..16)
             .find(|number| !used.contains(number))
             .ok_or_else(|| Error::invalid(self.guest.object(), "it has 16 VIFs already"))?;
-        let create = define::vif_create(uuid, network, number, mac);
+        let create = define::vif_create(network, number, mac).param("vm-uuid", uuid.to_string());
         let find = XeCommand::new("vif-list")
             .param("vm-uuid", uuid.to_string())
             .param("MAC", mac.to_string())

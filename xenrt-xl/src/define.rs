@@ -97,6 +97,19 @@ fn as_invalid(error: Error) -> Error {
     }
 }
 
+/// Refuses names that xl cannot show: its lists pad names with spaces to 40 bytes (`%-40s` in Xen's
+/// tools/xl/xl_list.c), so that a name which ends with one looks like another.
+///
+/// # Errors
+/// [`Error::Invalid`] with the reason.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if name.ends_with(char::is_whitespace) {
+        let problem = "on xl its name must not end with a space, which its lists do not show";
+        return Err(Error::invalid(format!("guest {name:?}"), problem));
+    }
+    Ok(())
+}
+
 /// Takes back a reservation.
 pub(crate) async fn release(host: &HostShared, shell: &dyn Shell, uuid: Uuid) -> Result<()> {
     let folder = q(&host.guest_folder(uuid));
@@ -112,6 +125,7 @@ pub(crate) async fn define(
     spec: &GuestSpec,
 ) -> Result<Definition> {
     spec.validate()?;
+    check_name(&spec.name)?;
     let entry = &host.entry;
     let uuid = Uuid::new_v4();
     let folder = host.guest_folder(uuid);
@@ -151,4 +165,16 @@ pub(crate) async fn define(
     let command = script.command().stdin(definition.to_json()?).deadline(entry.deadlines.suspend);
     error::run(shell, &command, "define", &format!("guest {:?}", spec.name)).await?;
     Ok(definition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_the_lists_cannot_show_is_refused() {
+        assert!(check_name(" inner space").is_ok());
+        let error = check_name("outer ").unwrap_err().to_string();
+        assert!(error.contains("must not end with a space"), "{error}");
+    }
 }

@@ -10,7 +10,7 @@ use crate::definition::Definition;
 use crate::guest::GuestShared;
 use crate::host::HostShared;
 use crate::script::{Script, q};
-use crate::{config, disks, error, networks};
+use crate::{config, define, disks, error, networks};
 
 /// One guest, and what a request about it needs.
 struct Request<'a> {
@@ -212,6 +212,7 @@ impl Request<'_> {
     }
 
     fn rename(&mut self, name: &str) -> Result<Plan> {
+        define::check_name(name)?;
         let old = std::mem::replace(&mut self.definition.name, name.to_owned());
         self.definition.former_names.retain(|former| former != name && *former != old);
         self.definition.former_names.push(old);

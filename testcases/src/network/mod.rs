@@ -3,3 +3,6 @@
 pub mod capture;
 pub mod frontend;
 pub mod hfx745;
+mod networks;
+mod throughput;
+mod vifs;

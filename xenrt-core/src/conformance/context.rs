@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fixture::Fixture;
 use super::problem::{Outcome, Problem, ensure};
 use crate::Result;
-use crate::model::{Guest, GuestSpec, Host, PowerState, Scope, Undo, VifSpec};
+use crate::model::{DiskSpec, Guest, GuestSpec, Host, Memory, PowerState, Scope, Undo, VifSpec};
 use crate::remote::{Command, ShellExt};
 
 /// What a check has at hand: hosts in its own scope, and guests. All that it makes is undone.
@@ -90,6 +90,23 @@ impl CheckContext {
     /// Whether dom0 has that file.
     pub(super) async fn has_file(&self, path: &str) -> Result<bool, Problem> {
         Ok(self.host.dom0().exists(path).await?)
+    }
+
+    /// Whether there is a disk of that path on the host. What is no path in dom0, a VDI of xapi for
+    /// instance, is looked for in the inventory.
+    pub(super) async fn has_disk(&self, path: &str) -> Result<bool, Problem> {
+        if path.starts_with('/') {
+            return self.has_file(path).await;
+        }
+        Ok(self.host.inventory().await?.objects.contains(&format!("file {path}")))
+    }
+
+    /// The path of a disk of a guest that is halted and stays so, for others to use or to copy.
+    pub(super) async fn foreign_disk(&self) -> Result<String, Problem> {
+        let spec = self.spec("owner").disk(DiskSpec::new(Memory::mib(8)).device("xvdq"));
+        let disks = self.host.create_guest(&spec).await?.view().await?.disks;
+        let disk = disks.into_iter().find(|disk| disk.device == "xvdq");
+        disk.map(|disk| disk.path).ok_or_else(|| Problem::Failed("its disk is missing".to_owned()))
     }
 
     /// How long something in a running system may take to follow.

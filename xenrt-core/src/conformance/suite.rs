@@ -13,6 +13,7 @@ use super::fixture::Fixture;
 use super::problem::Problem;
 use super::profile::{CheckResult, Profile, Verdict};
 use crate::model::{Ability, Host, HostInventory, Scope, Undo};
+use crate::seconds::Readable;
 use crate::seconds::micros;
 
 /// Who is told of each result as it comes.
@@ -145,12 +146,12 @@ impl Suite {
 
     async fn work(&self, number: usize, checks: &[&'static Check]) -> Vec<CheckResult> {
         let mut fixture = Fixture::default();
+        let mut stood = None;
         let mut results = Vec::new();
         for (at, check) in checks.iter().enumerate() {
             let names = format!("{}{number}-{at}", self.names);
             let started = Instant::now();
-            let (verdict, kept) = self.one(check, names, fixture).await;
-            fixture = kept;
+            let verdict = self.one(check, names, &mut fixture, &mut stood).await;
             let result = CheckResult {
                 name: check.name.to_owned(),
                 proves: check.proves.to_owned(),
@@ -187,9 +188,17 @@ impl Suite {
         )
     }
 
-    async fn one(&self, check: &Check, names: String, fixture: Fixture) -> (Verdict, Fixture) {
+    /// Holds the host against one check. `stood` is what stood on it after the check before, where
+    /// that is known: to search a host takes long, and nobody works on it between two checks.
+    async fn one(
+        &self,
+        check: &Check,
+        names: String,
+        fixture: &mut Fixture,
+        stood: &mut Option<HostInventory>,
+    ) -> Verdict {
         if let Some(reason) = self.absent(check) {
-            return (Verdict::AbilityAbsent(reason), fixture);
+            return Verdict::AbilityAbsent(reason);
         }
         let image = match &self.image {
             Some(image) => image.clone(),
@@ -198,11 +207,17 @@ impl Suite {
                 None => {
                     let problem =
                         "the host has no guest image; add one to its entry in the lab file";
-                    return (Verdict::Errored(problem.to_owned()), fixture);
+                    return Verdict::Errored(problem.to_owned());
                 }
             },
         };
-        let stood = self.stock().await;
+        let alone = self.at_once == 1 || check.alone;
+        // Beside others nothing can be told of what it left.
+        let before = match stood.take().filter(|_| alone) {
+            Some(stood) => Ok(stood),
+            None if alone => self.stock().await,
+            None => Ok(HostInventory::default()),
+        };
         let scope = Scope::default();
         let cx = CheckContext {
             host: self.host.in_scope(scope.clone()),
@@ -210,7 +225,7 @@ impl Suite {
             image,
             names,
             scope: scope.clone(),
-            fixture: tokio::sync::Mutex::new(fixture),
+            fixture: tokio::sync::Mutex::new(std::mem::take(fixture)),
         };
         let limit = check.cost.limit();
         let run = AssertUnwindSafe((check.run)(&cx)).catch_unwind();
@@ -218,13 +233,12 @@ impl Suite {
             Ok(Ok(Ok(()))) => Verdict::Passed,
             Ok(Ok(Err(problem))) => problem.into(),
             Ok(Err(_)) => Verdict::Errored("the check panicked".to_owned()),
-            Err(_) => Verdict::Failed(format!("it did not end within {limit:?}")),
+            Err(_) => Verdict::Failed(format!("it did not end within {}", Readable(limit))),
         };
         let mut wrong = undo_all(&scope).await;
         scope.forget_guests();
-        let mut fixture = cx.fixture.into_inner();
-        let alone = self.at_once == 1 || check.alone;
-        match (stood, self.stock().await) {
+        *fixture = cx.fixture.into_inner();
+        match (before, self.stock().await) {
             (Ok(before), Ok(after)) => {
                 let passed = verdict == Verdict::Passed && wrong.is_empty();
                 if alone {
@@ -237,6 +251,8 @@ impl Suite {
                     wrong.extend(left.map(|object| format!("it left {object}")));
                 }
                 wrong.extend(fixture.settle(passed, &after).await.err());
+                // What went since has a name that no later check uses.
+                *stood = Some(after);
             }
             (Err(error), _) | (_, Err(error)) => {
                 wrong.push(format!("the host could not be searched: {error}"));
@@ -246,19 +262,26 @@ impl Suite {
         if !wrong.is_empty() && !matches!(verdict, Verdict::Failed(_) | Verdict::Errored(_)) {
             verdict = Verdict::Failed(wrong.join("; "));
         }
-        (verdict, fixture)
+        verdict
     }
 
     /// What stands on the hosts, guests that have no domain included.
     async fn stock(&self) -> crate::Result<HostInventory> {
-        let mut objects = Vec::new();
-        for (number, host) in std::iter::once(&self.host).chain(&self.second).enumerate() {
-            let place = if number == 0 { String::new() } else { format!(" on {}", host.name()) };
-            let inventory = host.inventory().await?;
-            objects.extend(inventory.objects.into_iter().map(|object| format!("{object}{place}")));
-            let guests = host.guests().await?;
-            objects.extend(guests.iter().map(|guest| format!("guest {}{place}", guest.name())));
-        }
+        let stands = |number: usize, host: &Arc<dyn Host>| {
+            let host = Arc::clone(host);
+            async move {
+                let place =
+                    if number == 0 { String::new() } else { format!(" on {}", host.name()) };
+                let (inventory, guests) = futures::try_join!(host.inventory(), host.guests())?;
+                let guests = guests.iter().map(|guest| format!("guest {}", guest.name()));
+                let all = inventory.objects.into_iter().chain(guests);
+                Ok::<_, crate::Error>(all.map(|object| format!("{object}{place}")).collect())
+            }
+        };
+        let hosts = std::iter::once(&self.host).chain(&self.second).enumerate();
+        let all: Vec<Vec<String>> =
+            futures::future::try_join_all(hosts.map(|(number, host)| stands(number, host))).await?;
+        let objects = all.into_iter().flatten().collect();
         Ok(HostInventory { objects })
     }
 }
@@ -283,7 +306,7 @@ async fn undo_all(scope: &Scope) -> Vec<String> {
         match timeout(Undo::DEADLINE, undo.run()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => wrong.push(format!("could not {what}: {error}")),
-            Err(_) => wrong.push(format!("could not {what} within {:?}", Undo::DEADLINE)),
+            Err(_) => wrong.push(format!("could not {what} within {}", Readable(Undo::DEADLINE))),
         }
     }
     wrong

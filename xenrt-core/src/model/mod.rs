@@ -37,6 +37,7 @@ pub use log::{LogMark, LogSource};
 pub use power::{PowerState, ShutdownMode};
 pub use scope::{CreatedObject, ObjectKind, Scope, Undo};
 pub use snapshot::{Snapshot, SnapshotKind, Snapshots};
+pub(crate) use spec::validate_guest_name;
 pub use spec::{
     Boot, CrashAction, DiskSource, DiskSpec, GuestKind, GuestSpec, NetworkKind, NetworkSpec,
     VifSpec,

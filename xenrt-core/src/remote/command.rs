@@ -11,6 +11,9 @@ pub enum Stdin {
     Empty,
     /// These bytes, then the end of the file.
     Bytes(Vec<u8>),
+    /// Nothing, and no end of the file until the command has ended or its caller is gone: what a
+    /// command that [ends with its connection](Command::ends_with_connection) listens to.
+    Held,
 }
 
 /// The size alone: what a command reads may be secret.
@@ -19,6 +22,7 @@ impl fmt::Debug for Stdin {
         match self {
             Self::Empty => f.write_str("Empty"),
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Self::Held => f.write_str("Held"),
         }
     }
 }
@@ -122,6 +126,15 @@ impl Command {
         self
     }
 
+    /// Has the command end, with everything in its process group, when its connection does. Others
+    /// run on where they are when the program that asked for them is killed; one that would never
+    /// end by itself must not. It reads nothing: what it was to read before is forgotten.
+    #[must_use]
+    pub fn ends_with_connection(mut self) -> Self {
+        self.stdin = Stdin::Held;
+        self
+    }
+
     /// Sets how long the command may take, connection and output included.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -153,20 +166,35 @@ impl Command {
     /// The line that a POSIX shell must be given to run this, secrets and all. For transports only;
     /// people are shown the [`Display`](fmt::Display) form.
     pub fn to_shell_line(&self) -> String {
-        self.render(&|word| word.to_owned())
+        self.tied(self.render(&|word| word.to_owned()))
+    }
+
+    /// `line`, or one that watches its standard input beside it and ends its group with that. The
+    /// watcher is a shell alone: nothing of it is left when the line has ended first.
+    fn tied(&self, line: String) -> String {
+        if self.stdin != Stdin::Held {
+            return line;
+        }
+        // Dropbear's commands have no group of their own, so the one that there is is not enough.
+        format!(
+            "exec 9<&0 </dev/null\n(\n{line}\n) 9<&- & c=$!\n\
+             {{ while read -r _ <&9; do :; done; kill -TERM -$$ || kill -TERM $c; }} >/dev/null 2>&1 & w=$!\n\
+             wait $c; s=$?; kill $w 2>/dev/null; exit $s"
+        )
     }
 
     /// Like [`to_shell_line`](Self::to_shell_line), with one more variable in the environment of
     /// everything that it starts. `assignment` is `NAME=value`, in the shell's own syntax.
     pub(crate) fn to_shell_line_with(&self, assignment: &str) -> String {
-        let line = self.to_shell_line();
-        match &self.words {
+        let line = self.render(&|word| word.to_owned());
+        let line = match &self.words {
             // A prefix costs nothing: the shell still replaces itself by the program.
             Words::ShellLine(_) if self.environment.is_empty() => {
                 format!("export {assignment}\n{line}")
             }
             _ => format!("{assignment} {line}"),
-        }
+        };
+        self.tied(line)
     }
 
     /// The program, where this is not a line for a shell.
@@ -247,6 +275,30 @@ mod tests {
         assert!(!format!("{command} {command:?}").contains("s3cret"));
         assert!(command.to_shell_line().contains("s3cret"));
         assert_eq!(command.mask("bad password s3cret"), "bad password ***");
+    }
+
+    #[test]
+    fn what_ends_with_its_connection_does_and_is_itself_until_then() {
+        let run = |line: &str| {
+            let command = Command::shell_line(line).ends_with_connection();
+            let mut sh = std::process::Command::new("sh");
+            sh.args(["-c", &command.to_shell_line_with("XENRT_TEST=x")]);
+            std::os::unix::process::CommandExt::process_group(&mut sh, 0);
+            let piped = std::process::Stdio::piped;
+            sh.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap()
+        };
+        let started = std::time::Instant::now();
+        let mut ended = run("echo $XENRT_TEST; cat; echo oops >&2; exit 3");
+        let held = ended.stdin.take();
+        let output = ended.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(3), &b"x\n"[..]));
+        assert_eq!(output.stderr, b"oops\n");
+        drop(held);
+        let mut lost = run("sleep 60 & sleep 60; echo done");
+        drop(lost.stdin.take());
+        let output = lost.wait_with_output().unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+        assert!(started.elapsed() < Duration::from_secs(50));
     }
 
     #[test]

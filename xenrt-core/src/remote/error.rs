@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ExitStatus;
 use crate::Blame;
+use crate::seconds::Readable;
 
 /// The result of running something.
 pub type Result<T, E = RemoteError> = std::result::Result<T, E>;
@@ -57,7 +58,7 @@ pub enum RemoteError {
     },
     /// The command did not end before its deadline. It was told to stop.
     #[error(
-        "`{command}` on {target} did not end within {deadline:?}{}",
+        "`{command}` on {target} did not end within {}{}", Readable(*.deadline),
         if .stdout.is_empty() && .stderr.is_empty() { String::new() }
         else { format!("; until then it printed: {}{}", .stdout, .stderr) }
     )]

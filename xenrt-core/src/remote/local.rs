@@ -36,7 +36,7 @@ impl LocalShell {
         sh.arg("-c").arg(command.to_shell_line());
         sh.stdin(match command.stdin_value() {
             Stdin::Empty => Stdio::null(),
-            Stdin::Bytes(_) => Stdio::piped(),
+            Stdin::Bytes(_) | Stdin::Held => Stdio::piped(),
         });
         sh.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let child = sh.spawn().map_err(|source| RemoteError::Local {
@@ -110,6 +110,11 @@ async fn feed(pipe: Option<ChildStdin>, stdin: &Stdin) {
     }
 }
 
+/// The pipe that is to be held until the command has ended, and the one that is fed.
+fn hold(pipe: Option<ChildStdin>, command: &Command) -> (Option<ChildStdin>, Option<ChildStdin>) {
+    if *command.stdin_value() == Stdin::Held { (pipe, None) } else { (None, pipe) }
+}
+
 fn no_pipe(command: &Command) -> RemoteError {
     RemoteError::Local {
         action: format!("cannot read the output of `{command}`"),
@@ -129,7 +134,7 @@ impl Shell for LocalShell {
         let (Some(mut out), Some(mut err)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(no_pipe(command));
         };
-        let stdin = child.stdin.take();
+        let (held, stdin) = hold(child.stdin.take(), command);
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let ended = {
             let mut all = std::pin::pin!(async {
@@ -149,6 +154,7 @@ impl Shell for LocalShell {
                 }
             }
         };
+        drop(held);
         match ended {
             Some(status) => {
                 group.let_go();
@@ -175,10 +181,13 @@ impl Shell for LocalShell {
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(no_pipe(command));
         };
-        let (stdin, input) = (child.stdin.take(), command.stdin_value().clone());
+        let input = command.stdin_value().clone();
+        let (held, stdin) = hold(child.stdin.take(), command);
         let feed = async move { feed(stdin, &input).await };
-        let exit =
-            async move { child.wait().await.map(status_of).map_err(|error| error.to_string()) };
+        let exit = async move {
+            let _held = held;
+            child.wait().await.map(status_of).map_err(|error| error.to_string())
+        };
         let stopper = LocalStopper(group);
         let running = Running { stdout, stderr, feed, exit, stopper, announcement: None, deadline };
         let process = running.drive(TARGET, command);

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::panics::{CaughtPanic, catch, catch_now};
 use super::stop::{Stop, StopReason};
 use crate::Blame;
+use crate::seconds::Readable;
 use crate::testcase::{
     ErasedTestCase, Outcome, Phase, TestContext, TestDescriptor, TestError, TestResult,
 };
@@ -142,14 +143,18 @@ impl Trouble {
             Self::TimedOut(waited) => Outcome::Errored {
                 phase,
                 blame: Blame::Test,
-                message: format!("{phase} did not end in the time that it has, {waited:.1?}"),
+                message: format!(
+                    "{phase} did not end in the time that it has, {}",
+                    Readable(waited)
+                ),
             },
             Self::Stuck(waited) => Outcome::Errored {
                 phase,
                 blame: Blame::Test,
                 message: format!(
-                    "{phase} did not end in {waited:.1?} and cannot be interrupted: it blocks its \
-                     thread; use `tokio::task::spawn_blocking` for what blocks"
+                    "{phase} did not end in {} and cannot be interrupted: it blocks its thread; use \
+                     `tokio::task::spawn_blocking` for what blocks",
+                    Readable(waited)
                 ),
             },
             Self::Stopped(reason) => Outcome::Blocked { by: reason.during(phase) },

@@ -12,6 +12,7 @@ use super::finish::with_causes;
 use crate::model::{ExpectedGuest, Guest, GuestView, PowerState, compare_guest};
 use crate::remote::{Command, ShellExt as _};
 use crate::report::command_text;
+use crate::seconds::Readable;
 use crate::testcase::{Outcome, Phase, TestContext};
 use crate::{Error, ToolstackErrorKind};
 
@@ -41,7 +42,9 @@ pub(super) async fn collect_evidence(cx: &TestContext, outcome: &Outcome, starte
             match timeout(most, host.collect_evidence(&folder)).await {
                 Ok(Ok(files)) => files,
                 Ok(Err(error)) => missing(cx, "host", host.name(), &with_causes(&error)),
-                Err(_) => missing(cx, "host", host.name(), &format!("it took over {most:?}")),
+                Err(_) => {
+                    missing(cx, "host", host.name(), &format!("it took over {}", Readable(most)))
+                }
             }
         }
     });
@@ -55,7 +58,7 @@ pub(super) async fn collect_evidence(cx: &TestContext, outcome: &Outcome, starte
         match timeout(most, provider.collect_evidence(&folder)).await {
             Ok(Ok(())) => files_of(&folder),
             Ok(Err(error)) => missing(cx, "lab", &name, &with_causes(&error)),
-            Err(_) => missing(cx, "lab", &name, &format!("it took over {most:?}")),
+            Err(_) => missing(cx, "lab", &name, &format!("it took over {}", Readable(most))),
         }
     };
     let (hosts, guests, lab) = tokio::join!(join_all(from_hosts), join_all(from_guests), from_lab);
@@ -103,7 +106,9 @@ async fn of_guest(cx: &TestContext, guest: Arc<dyn Guest>, most: Duration) -> Gu
             Ok(Ok(text)) => return Some((file("console"), text)),
             Ok(Err(Error::Unsupported { .. })) => {}
             Ok(Err(error)) => drop(missing(cx, "guest", &name, &with_causes(&error))),
-            Err(_) => drop(missing(cx, "guest", &name, &format!("it took over {most:?}"))),
+            Err(_) => {
+                drop(missing(cx, "guest", &name, &format!("it took over {}", Readable(most))))
+            }
         }
         None
     };
@@ -149,7 +154,7 @@ async fn state(guest: &dyn Guest, answers: Duration) -> Option<String> {
     let inside = match expected.reachable && running {
         true => match timeout(answers, guest.inside()).await {
             Ok(result) => result.map(Some).map_err(|error| with_causes(&error)),
-            Err(_) => Err(format!("it did not answer within {answers:?}")),
+            Err(_) => Err(format!("it did not answer within {}", Readable(answers))),
         },
         false => Ok(None),
     };

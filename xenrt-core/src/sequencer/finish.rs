@@ -9,6 +9,7 @@ use super::body::Task;
 use super::panics::catch;
 use super::{EventKind, Events, Level};
 use crate::model::{ExpectedGuest, Guest, Host, HostInventory, PowerState, Undo};
+use crate::seconds::Readable;
 use crate::testcase::{Outcome, Phase, TestContext};
 use crate::{Blame, Error, ToolstackErrorKind};
 
@@ -30,7 +31,11 @@ pub(super) async fn check(cx: &TestContext) -> Result<(), Outcome> {
             Ok(Err(error)) => Some((error.blame(), with_causes(&error))),
             Err(_) => Some((
                 Blame::Product,
-                format!("the check of guest {:?} did not end within {reserve:?}", guest.name()),
+                format!(
+                    "the check of guest {:?} did not end within {}",
+                    guest.name(),
+                    Readable(reserve)
+                ),
             )),
         }
     });
@@ -82,7 +87,7 @@ pub(super) async fn undo(cx: Option<&TestContext>, undo: Undo) -> Result<(), Str
         Ok(Ok(Ok(Ok(())))) => Ok(()),
         Ok(Ok(Ok(Err(error)))) => Err(with_causes(&error)),
         Ok(Ok(Err(panic))) | Ok(Err(panic)) => Err(panic.to_string()),
-        Err(_) => Err(format!("it did not end within {:?}", Undo::DEADLINE)),
+        Err(_) => Err(format!("it did not end within {}", Readable(Undo::DEADLINE))),
     }
 }
 
@@ -91,7 +96,7 @@ pub(super) async fn inventory(events: &Events, host: &dyn Host) -> Option<HostIn
     let problem = match timeout(INVENTORY_DEADLINE, host.inventory()).await {
         Ok(Ok(inventory)) => return Some(inventory),
         Ok(Err(error)) => with_causes(&error),
-        Err(_) => format!("it did not answer within {INVENTORY_DEADLINE:?}"),
+        Err(_) => format!("it did not answer within {}", Readable(INVENTORY_DEADLINE)),
     };
     let text = format!("host {:?} cannot be searched for leaks: {problem}", host.name());
     events.log(Level::Warning, text);

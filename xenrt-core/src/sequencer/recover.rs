@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use super::finish::with_causes;
 use crate::model::Host;
 use crate::remote::{Command, ShellExt};
+use crate::seconds::Readable;
 use crate::testcase::{Phase, TestContext};
 
 /// How long a host may take to answer before it counts as away.
@@ -34,7 +35,11 @@ async fn wait_for_host(cx: &TestContext, at: usize, host: &dyn Host) -> Option<S
     let mut now = boot_id(host).await;
     if now.is_none() {
         let limit = cx.shared().cleanup_reserve;
-        cx.warn(format!("host {} cannot be reached; waiting for it for {limit:?}", host.name()));
+        cx.warn(format!(
+            "host {} cannot be reached; waiting for it for {}",
+            host.name(),
+            Readable(limit)
+        ));
         host.dom0().reset().await;
         match timeout(limit, host.wait_until_up()).await {
             Ok(Ok(())) => now = boot_id(host).await,

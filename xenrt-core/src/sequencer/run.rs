@@ -19,12 +19,13 @@ use super::stop::Stop;
 use super::walk::{Limits, Walk};
 use super::{
     CancelHandle, CancelReason, EventKind, ExitCode, Findings, Keep, Level, Plan, PlannedTest,
-    RunId, RunOptions, RunOrigin, Summary, TestIndex,
+    RunId, RunLimits, RunOptions, RunOrigin, Summary, TestIndex,
 };
 use crate::Error;
 use crate::lab::LabProvider;
 use crate::model::Scope;
 use crate::report::Journal;
+use crate::seconds::Readable;
 use crate::testcase::{Marks, Outcome, RunShared};
 
 /// How long a lab may take to take its hosts back.
@@ -94,6 +95,7 @@ pub async fn run(plan: Plan, options: RunOptions, cancel: CancelHandle) -> RunRe
         origin: Box::new(RunOrigin {
             selection: options.selection.clone(),
             seed: options.seed,
+            limits: Some(RunLimits::of(&options)),
             ..options.origin.clone()
         }),
     };
@@ -346,7 +348,7 @@ impl Runner {
                 return true;
             }
             Ok(Err(error)) => with_causes(&error),
-            Err(_) => format!("it did not answer within {RELEASE_DEADLINE:?}"),
+            Err(_) => format!("it did not answer within {}", Readable(RELEASE_DEADLINE)),
         };
         self.warn(format!("{} could not be kept: {problem}", provider.description()));
         false
@@ -356,7 +358,7 @@ impl Runner {
         let problem = match timeout(RELEASE_DEADLINE, provider.release()).await {
             Ok(Ok(())) => return true,
             Ok(Err(error)) => with_causes(&error),
-            Err(_) => format!("it did not answer within {RELEASE_DEADLINE:?}"),
+            Err(_) => format!("it did not answer within {}", Readable(RELEASE_DEADLINE)),
         };
         self.warn(format!("{} did not take its hosts back: {problem}", provider.description()));
         false

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{CancelHandle, CancelReason};
+use crate::seconds::Readable;
 use crate::testcase::Phase;
 
 /// When the tests of a part of a run are to stop: when the run is cancelled, or when the time of a
@@ -67,7 +68,8 @@ impl Stop {
     /// For a `finally` block: where this says stop, there still is `reserve` for it.
     pub(super) fn for_finally(&self, reserve: Duration) -> Self {
         let until = self.until.as_ref().map(|(deadline, _)| {
-            let what = format!("the time that is kept back for `finally` is over ({reserve:?})");
+            let what =
+                format!("the time that is kept back for `finally` is over ({})", Readable(reserve));
             ((*deadline).max(Instant::now()) + reserve, what.into())
         });
         let kept_back = self.kept_back + reserve;

@@ -1,5 +1,6 @@
 //! The commands that simulated shells know.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,12 +67,15 @@ pub(super) struct Session<'a> {
 const PROGRAMS: &[&str] = &[
     "[",
     "cat",
+    "date",
+    "dd",
     "echo",
     "false",
     "hostname",
     "id",
     "ls",
     "mkdir",
+    "ping",
     "poweroff",
     "printf",
     "ps",
@@ -82,6 +86,7 @@ const PROGRAMS: &[&str] = &[
     "sleep",
     "systemctl",
     "test",
+    "timeout",
     "touch",
     "true",
     "uname",
@@ -93,6 +98,9 @@ impl Session<'_> {
     pub(super) fn run(&self, line: &str, stdin: &[u8]) -> Option<SimAnswer> {
         if line == inside::SCRIPT.trim() {
             return Some(self.look());
+        }
+        if line.starts_with("grep -s -H -E ") && line.ends_with(" /proc/[0-9]*/status") {
+            return Some(self.resident());
         }
         // Simulated guests use what they are given at once; those with a defect never do.
         if line.starts_with("for f in /sys")
@@ -167,6 +175,14 @@ impl Session<'_> {
             ["uname"] | ["uname", "-s"] => lines("Linux".to_owned()),
             ["uname", "-a"] => {
                 lines(format!("Linux {} 6.1.0-sim x86_64 GNU/Linux", self.hostname()))
+            }
+            ["date", "+%s"] => lines(self.machine.world.clock().as_secs().to_string()),
+            ["dd", words @ ..] => self.dd(words, stdin)?,
+            ["ping", options @ .., address] => self.ping(options, address.parse().ok()?),
+            ["timeout", time, "sh", "-c", "while :; do :; done"] => {
+                let busy = Duration::from_secs(time.parse().ok()?);
+                self.with_vm(|vm| vm.domain.as_mut().map(|domain| domain.burn(busy)));
+                SimAnswer::failure(124, "").taking(busy)
             }
             ["uptime", ..] => lines("up".to_owned()),
             ["id", "-u"] => lines("0".to_owned()),
@@ -306,6 +322,19 @@ impl Session<'_> {
         if path == "/proc/sys/kernel/random/boot_id" {
             return Some(format!("{}\n", self.boot_id()).into_bytes());
         }
+        if path == "/proc/uptime" {
+            let up = self.with_vm(|vm| vm.domain.as_ref().map(|domain| domain.made)).flatten();
+            let up = up.map_or(self.machine.world.clock(), |made| {
+                Instant::now().saturating_duration_since(made)
+            });
+            return Some(format!("{:.2} 0.00\n", up.as_secs_f64()).into_bytes());
+        }
+        if path == "/proc/meminfo" {
+            let total = self.with_vm(|vm| vm.inside_view()).flatten().map(|view| view.memory);
+            let total = total.unwrap_or(super::machine::DOM0_MEMORY).as_kib();
+            let text = format!("MemTotal: {total} kB\nMemAvailable: {} kB\n", total / 4 * 3);
+            return Some(text.into_bytes());
+        }
         if path == "/etc/hostname" {
             return Some(format!("{}\n", self.hostname()).into_bytes());
         }
@@ -315,14 +344,22 @@ impl Session<'_> {
     /// Writes a file; says whether there is a folder for it.
     pub(super) fn write(&self, path: &str, mut bytes: Vec<u8>) -> bool {
         if self.guest.is_none() {
-            if !self.machine.state().has_folder_of(path) {
+            let mut state = self.machine.state();
+            if !state.has_folder_of(path) {
                 return false;
             }
+            // A file that a guest had as its disk is another one now.
+            state.contents.remove(path);
+            drop(state);
             if self.machine.has(Defect::FilesTruncated)
                 && let Some(zero) = bytes.iter().position(|byte| *byte == 0)
             {
                 bytes.truncate(zero);
             }
+        }
+        if path == "/dev/console" && self.guest.is_some() {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            return self.with_vm(|vm| vm.print(text.trim_end())).is_some();
         }
         let file = Arc::from(bytes);
         self.with_files(path, |files| files.insert(path.to_owned(), file)).is_some()
@@ -377,13 +414,51 @@ impl Session<'_> {
                 before != files.len()
             });
             if self.guest.is_none() {
-                self.machine.state().saved.remove(*path);
+                let mut state = self.machine.state();
+                state.saved.remove(*path);
+                state.contents.remove(*path);
             }
             if !force && gone != Some(true) {
                 answer = SimAnswer::failure(1, format!("rm: cannot remove '{path}'\n"));
             }
         }
         answer
+    }
+
+    /// Who answers at `address`.
+    fn ping(&self, options: &[&str], address: IpAddr) -> SimAnswer {
+        let count = options.iter().skip_while(|word| **word != "-c").nth(1).copied().unwrap_or("1");
+        let dom0 = self.machine.entry.guest_network.as_ref().and_then(|own| own.dom0_address);
+        let answers = match self.machine.world.guest_at(address) {
+            Some((machine, uuid)) => {
+                let mut state = machine.state();
+                let vm = state.vm(&machine, uuid);
+                vm.is_some_and(|vm| vm.login_problem(Instant::now(), false).is_none())
+            }
+            None => dom0.map(IpAddr::V4) == Some(address),
+        };
+        let (received, lost) = if answers { (count, 0) } else { ("0", 100) };
+        let text =
+            format!("{count} packets transmitted, {received} received, {lost}% packet loss\n");
+        SimAnswer { code: i32::from(!answers), ..SimAnswer::text(text) }
+    }
+
+    /// How much memory each process holds, as `grep` finds it in `/proc`: those of a control domain
+    /// hold what they hold.
+    fn resident(&self) -> SimAnswer {
+        let fixed = [(1, "init", 9_000), (310, "xenstored", 4_200), (420, "sshd", 7_100)];
+        let mut text = String::new();
+        let mut process = |pid: u32, name: &str, kib: u32| {
+            text.push_str(&format!("/proc/{pid}/status:Name:\t{name}\n"));
+            text.push_str(&format!("/proc/{pid}/status:VmRSS:\t{kib:>8} kB\n"));
+        };
+        fixed.iter().for_each(|(pid, name, kib)| process(*pid, name, *kib));
+        if self.guest.is_none() {
+            for (pid, what) in &self.machine.state().processes {
+                process(*pid, what.split_whitespace().next().unwrap_or("sh"), 2_000);
+            }
+        }
+        SimAnswer::text(text)
     }
 
     fn processes(&self) -> SimAnswer {

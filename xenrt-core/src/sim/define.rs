@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::TOOLSTACK;
 use super::defect::Defect;
+use super::disks::Content;
 use super::error::refusal;
 use super::machine::{Machine, MachineState};
 use super::vm::{Vm, VmDisk};
@@ -67,6 +68,7 @@ impl Machine {
             unlisted: false,
             at_definition: (vcpus, memory),
             snapshots: Vec::new(),
+            contents: Default::default(),
             snapshots_made: 0,
         };
         for vif in &spec.vifs {
@@ -250,6 +252,12 @@ impl MachineState {
         let owned = source_path(&spec.source).is_none_or(|source| *source != path);
         if owned {
             self.files.insert(path.clone(), Arc::default());
+            let content = match &spec.source {
+                DiskSource::New(size) => Some(Content::blank(size.as_bytes())),
+                DiskSource::CopyOf(from) => self.contents.get(from).cloned(),
+                DiskSource::Existing(_) => None,
+            };
+            self.contents.extend(content.map(|content| (path.clone(), content)));
         }
         let read_only = spec.read_only && !machine.has(Defect::DiskReadOnlyLost);
         Ok(VmDisk { disk: Disk { device, path, read_only }, owned })
@@ -259,6 +267,7 @@ impl MachineState {
     pub(super) fn unmake_disk(&mut self, disk: &VmDisk) {
         if disk.owned {
             self.files.remove(&disk.disk.path);
+            self.contents.remove(&disk.disk.path);
         }
     }
 

@@ -61,7 +61,8 @@ pub enum Effect {
     LoseConnection(Duration),
     /// It is done, and the connection is lost before the answer came.
     LoseAnswer,
-    /// The toolstack says that it did it, and did nothing.
+    /// The toolstack says that it did it, and did nothing. A command ends with status 0 and prints
+    /// nothing, a file that is written is as before.
     Ignore,
     /// The answer is not the truth.
     Lie(Lie),

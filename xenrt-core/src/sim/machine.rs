@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::catalogue::{DOM0_ADDRESS, IMAGE_DISK, KERNEL};
 use super::defect::Defect;
+use super::disks::Content;
 use super::error::refusal;
 use super::fault::{Effect, Lie, SimCall};
 use super::faults::Asked;
@@ -53,6 +54,8 @@ pub(super) struct MachineState {
     pub(super) strays: Vec<(Uuid, Domain)>,
     pub(super) networks: Vec<SimNetwork>,
     pub(super) files: Files,
+    /// What is on the disks behind these paths.
+    pub(super) contents: BTreeMap<String, Content>,
     /// Memory of guests in files of callers' choice.
     pub(super) saved: BTreeMap<String, Saved>,
     pub(super) processes: BTreeMap<u32, String>,
@@ -88,6 +91,7 @@ impl Machine {
             strays: Vec::new(),
             networks: network.into_iter().collect(),
             files,
+            contents: BTreeMap::new(),
             saved: BTreeMap::new(),
             processes: BTreeMap::new(),
             starting: 0,

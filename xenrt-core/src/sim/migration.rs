@@ -73,7 +73,7 @@ pub(super) async fn migrate(
 
 /// One lock at a time: two guests may cross on their way.
 fn hand_over(source: &Arc<Machine>, target: &Arc<Machine>, uuid: Uuid, object: &str) -> Result<()> {
-    let (mut vm, files) = {
+    let (mut vm, files, contents) = {
         let mut state = source.state();
         let vm = state.vm(source, uuid).ok_or_else(|| gone(source, "migrate", uuid))?;
         if vm.power() != PowerState::Running {
@@ -90,7 +90,9 @@ fn hand_over(source: &Arc<Machine>, target: &Arc<Machine>, uuid: Uuid, object: &
         let paths = vm.disks.iter().filter(|disk| disk.owned).map(|disk| disk.disk.path.clone());
         let files: Vec<_> =
             paths.filter_map(|path| state.files.remove(&path).map(|bytes| (path, bytes))).collect();
-        (vm, files)
+        let contents = state.contents_of(&vm);
+        state.contents.retain(|path, _| !contents.contains_key(path));
+        (vm, files, contents)
     };
     let mut state = target.state();
     let now = Instant::now();
@@ -98,6 +100,7 @@ fn hand_over(source: &Arc<Machine>, target: &Arc<Machine>, uuid: Uuid, object: &
     let ahead = arrived.as_ref().and_then(|domain| domain.ahead);
     state.vms.insert(uuid, vm);
     state.files.extend(files);
+    state.contents.extend(contents);
     state.boot(target, uuid, PowerState::Running);
     let Some(vm) = state.vms.get_mut(&uuid) else { return Ok(()) };
     if let (Some(domain), Some(arrived)) =

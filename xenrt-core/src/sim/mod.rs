@@ -52,6 +52,7 @@ mod catalogue;
 mod commands;
 mod defect;
 mod define;
+mod disks;
 mod error;
 mod fault;
 mod faults;

@@ -39,6 +39,8 @@ pub(super) struct SimShell {
 struct Place {
     machine: Arc<Machine>,
     guest: Option<(Uuid, String)>,
+    /// Whether what is asked is not done, and called done.
+    ignores: bool,
 }
 
 impl Place {
@@ -74,7 +76,7 @@ impl SimShell {
         let call = if self.at.is_some() { SimCall::Inside } else { SimCall::Dom0 };
         let host = self.machine.entry.name.as_str();
         let asked = Asked { call, host, guest: name.as_deref(), verb: None, command: Some(what) };
-        match self.machine.enter(asked, deadline).await {
+        let ignores = match self.machine.enter(asked, deadline).await {
             Ok(admitted) if admitted.lose_answer => {
                 return Err(RemoteError::Disconnected {
                     target: self.target.clone(),
@@ -82,7 +84,7 @@ impl SimShell {
                     message: "the connection was closed".to_owned(),
                 });
             }
-            Ok(_) => {}
+            Ok(admitted) => admitted.ignore,
             Err(Error::Remote(error)) => return Err(error),
             Err(error) => {
                 return Err(RemoteError::Failed {
@@ -93,9 +95,9 @@ impl SimShell {
                     stderr: error.to_string(),
                 });
             }
-        }
+        };
         let Some(behind) = behind else {
-            return Ok(Place { machine: Arc::clone(&self.machine), guest: None });
+            return Ok(Place { machine: Arc::clone(&self.machine), guest: None, ignores });
         };
         let nobody = || self.cannot_connect("no route to host".to_owned());
         let (machine, uuid) = behind.ok_or_else(nobody)?;
@@ -114,10 +116,13 @@ impl SimShell {
             }
         }
         drop(state);
-        Ok(Place { machine, guest: Some(guest) })
+        Ok(Place { machine, guest: Some(guest), ignores })
     }
 
     fn answer(&self, place: &Place, line: &str, stdin: &Stdin) -> SimAnswer {
+        if place.ignores {
+            return SimAnswer::success();
+        }
         let named = SimPlace {
             host: &place.machine.entry.name,
             guest: place.guest.as_ref().map(|(_, name)| name.as_str()),
@@ -126,7 +131,7 @@ impl SimShell {
             return taught;
         }
         let stdin = match stdin {
-            Stdin::Empty => &[][..],
+            Stdin::Empty | Stdin::Held => &[][..],
             Stdin::Bytes(bytes) => bytes,
         };
         let mut answer = place.session().run(line, stdin).unwrap_or_else(|| {
@@ -219,7 +224,7 @@ impl Shell for SimShell {
 
     async fn write_file(&self, path: &str, bytes: &[u8], _mode: u32) -> Result<()> {
         let place = self.enter(&format!("[write {path}]"), COPY).await?;
-        if place.session().write(path, bytes.to_vec()) {
+        if place.ignores || place.session().write(path, bytes.to_vec()) {
             return Ok(());
         }
         Err(self.no_copy(path, "No such file or directory"))

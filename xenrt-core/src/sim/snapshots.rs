@@ -50,10 +50,11 @@ impl Snapshots for SimSnapshots {
         let (machine, admitted) = self.0.enter(SimCall::Request, Some("snapshot")).await?;
         let uuid = self.0.real_uuid();
         let mut state = machine.state();
-        let Some(vm) = state.vm(&machine, uuid) else {
+        let Some(vm) = state.vm(&machine, uuid).cloned() else {
             return Err(gone(&machine, "take a snapshot of", uuid));
         };
-        let mut kept = Vm { snapshots: Vec::new(), ..vm.clone() };
+        let contents = state.contents_of(&vm);
+        let mut kept = Vm { snapshots: Vec::new(), contents, ..vm };
         let domain = kept.domain.take();
         let memory = kind == SnapshotKind::Memory;
         if !memory {
@@ -62,6 +63,9 @@ impl Snapshots for SimSnapshots {
             kept.saved = Some(Box::new(Saved { uuid, domain }));
         }
         let reverts_to = if memory { PowerState::Suspended } else { PowerState::Halted };
+        let Some(vm) = state.vm(&machine, uuid) else {
+            return Err(gone(&machine, "take a snapshot of", uuid));
+        };
         vm.snapshots_made += 1;
         let count = vm.snapshots_made;
         let id = draw_uuid(machine.world.seed, &["snapshot", &uuid.to_string()], count).to_string();
@@ -73,6 +77,9 @@ impl Snapshots for SimSnapshots {
 
     async fn request_revert(&self, snapshot: &Snapshot) -> Result<()> {
         let (machine, admitted) = self.0.enter(SimCall::Request, Some("revert")).await?;
+        if admitted.ignore {
+            return machine.answer(&admitted, SimCall::Request, ());
+        }
         let uuid = self.0.real_uuid();
         let mut state = machine.state();
         let Some(now) = state.vm(&machine, uuid) else {
@@ -80,10 +87,12 @@ impl Snapshots for SimSnapshots {
         };
         let kept = now.snapshots.iter().find(|(kept, _)| kept.id == snapshot.id);
         let Some((_, then)) = kept else { return Err(self.missing("revert to", snapshot)) };
+        let contents = then.contents.clone();
         let then = Vm {
             name: now.name.clone(),
             snapshots: now.snapshots.clone(),
             snapshots_made: now.snapshots_made,
+            contents: Default::default(),
             ..then.clone()
         };
         let owned = |vm: &Vm| -> Vec<String> {
@@ -94,6 +103,8 @@ impl Snapshots for SimSnapshots {
         *now = then;
         // Disks that came since go, and those that went come back.
         state.files.retain(|path, _| !disks_now.contains(path) || disks_then.contains(path));
+        state.contents.retain(|path, _| !disks_now.contains(path));
+        state.contents.extend(contents);
         for path in disks_then {
             state.files.entry(path).or_default();
         }

@@ -302,3 +302,57 @@ async fn a_toolstack_without_snapshots_says_so() {
     let error = guest.snapshots().unwrap_err().to_string();
     assert!(error.contains("its disks are raw files"), "{error}");
 }
+
+/// Writes a text to the beginning of a disk.
+async fn put(guest: &dyn Guest, text: &str) {
+    let dd = Command::new("dd").args(["of=/dev/xvda", "bs=4096", "conv=notrunc"]).stdin(text);
+    guest.shell().await.unwrap().run(&dd).await.unwrap();
+}
+
+/// The first bytes of a disk.
+async fn get(guest: &dyn Guest) -> String {
+    let dd = Command::new("dd").args(["if=/dev/xvda", "bs=3", "count=1"]);
+    guest.shell().await.unwrap().text(&dd).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_a_disk_goes_with_its_guest_and_back_with_a_snapshot() {
+    let lab = SimLab::builder().timing(SimTiming::realistic()).build();
+    let host = lab.host(0);
+    let spec = GuestSpec::new("g").image("tiny").vif(VifSpec::on_default());
+    let spec = spec.disk(DiskSpec::new(Memory::mib(1)));
+    let guest = host.create_guest(&spec).await.unwrap();
+    guest.start().await.unwrap();
+    guest.wait_until_reachable().await.unwrap();
+    put(guest.as_ref(), "one").await;
+    let snapshots = guest.snapshots().unwrap();
+    let snapshot = snapshots.create("s", SnapshotKind::Disks).await.unwrap();
+    put(guest.as_ref(), "two").await;
+    guest.migrate(&lab.host(1)).await.unwrap();
+    assert_eq!(get(guest.as_ref()).await, "two");
+    // What is called done and was not.
+    let lost = lab.inject(Fault::ignore().call(SimCall::Inside).command("dd of="));
+    put(guest.as_ref(), "six").await;
+    assert_eq!((get(guest.as_ref()).await.as_str(), lab.hits(lost)), ("two", 1));
+    guest.shutdown(ShutdownMode::Hard).await.unwrap();
+    guest.snapshots().unwrap().revert(&snapshot).await.unwrap();
+    guest.start().await.unwrap();
+    guest.wait_until_reachable().await.unwrap();
+    assert_eq!(get(guest.as_ref()).await, "one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_go_and_work_uses_processor_time() {
+    let lab = SimLab::builder().timing(SimTiming::realistic()).build();
+    let guest = lab.host(0).create_basic_guest("g", "tiny").await.unwrap();
+    let shell = guest.shell().await.unwrap();
+    let clock = async || -> u64 {
+        shell.text(&Command::new("date").arg("+%s")).await.unwrap().parse().unwrap()
+    };
+    let (before, used) = (clock().await, guest.domain().await.unwrap().unwrap().cpu_seconds);
+    let burn = Command::new("timeout").args(["30", "sh", "-c", "while :; do :; done"]);
+    assert!(!shell.succeeds(&burn).await.unwrap());
+    assert!((30..33).contains(&(clock().await - before)));
+    let used = guest.domain().await.unwrap().unwrap().cpu_seconds - used;
+    assert!((29.0..32.0).contains(&used), "{used}");
+}

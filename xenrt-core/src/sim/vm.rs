@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::disks::Content;
 use crate::model::{
     CrashAction, Disk, DomainView, GuestKind, GuestView, InsideView, MacAddress, Memory,
     PowerState, Snapshot, Vif,
@@ -45,6 +46,8 @@ pub(super) struct Vm {
     pub(super) at_definition: (u32, Memory),
     /// Its snapshots, each with the guest as it was.
     pub(super) snapshots: Vec<(Snapshot, Vm)>,
+    /// In what a snapshot keeps: what was on its disks.
+    pub(super) contents: BTreeMap<String, Content>,
     /// How many it ever had.
     pub(super) snapshots_made: u64,
 }
@@ -67,6 +70,8 @@ pub(super) struct Domain {
     /// When a login works.
     pub(super) ready: Instant,
     pub(super) boot_id: Uuid,
+    /// When it was made.
+    pub(super) made: Instant,
     /// Processor time before the present stretch, and when that began.
     ran: Duration,
     running_since: Option<Instant>,
@@ -121,6 +126,7 @@ impl Domain {
             memory: vm.memory,
             ready: now + boot,
             boot_id,
+            made: now,
             ran: Duration::ZERO,
             running_since: (power == PowerState::Running).then_some(now),
             ahead: None,
@@ -147,6 +153,11 @@ impl Domain {
     pub(super) fn cpu_seconds(&self, now: Instant) -> f64 {
         let stretch = self.running_since.map(|since| now.saturating_duration_since(since));
         (self.ran + stretch.unwrap_or_default()).as_secs_f64() / f64::from(LOAD)
+    }
+
+    /// It was busy on one processor for so long, where it would have been idle.
+    pub(super) fn burn(&mut self, busy: Duration) {
+        self.ran += busy * LOAD;
     }
 
     pub(super) fn view(&self, uuid: Uuid, now: Instant) -> DomainView {

@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::commands::{SimAnswer, SimPlace};
@@ -33,6 +35,7 @@ pub(super) struct World {
     pub(super) seed: u64,
     pub(super) timing: SimTiming,
     pub(super) faults: Faults,
+    began: Instant,
     defects: Vec<Defect>,
     next_address: AtomicU32,
     /// Which guest an address belongs to, and where that is now: the switch between the hosts.
@@ -60,6 +63,7 @@ impl World {
             seed,
             timing,
             faults: Faults::default(),
+            began: Instant::now(),
             defects,
             next_address: AtomicU32::new(0),
             addresses: Mutex::default(),
@@ -73,6 +77,13 @@ impl World {
     /// Whether this lab has that defect.
     pub(super) fn has(&self, defect: Defect) -> bool {
         self.defects.contains(&defect)
+    }
+
+    /// The time of day on all clocks of the lab, as a time since the epoch: they are all right.
+    pub(super) fn clock(&self) -> Duration {
+        // Any day will do, as long as it is the same for everybody.
+        const MIDNIGHT: Duration = Duration::from_secs(1_750_032_000);
+        MIDNIGHT + Instant::now().saturating_duration_since(self.began)
     }
 
     /// The next address that no guest of the lab had.

@@ -381,7 +381,7 @@ impl From<&[Argument]> for Args {
     fn from(arguments: &[Argument]) -> Self {
         let given = arguments
             .iter()
-            .map(|a| (a.name.as_deref().map(str::to_owned), a.value.clone()))
+            .map(|a| (a.name.as_deref().map(str::to_owned), a.value.to_string()))
             .collect();
         Self { given, asked: Mutex::default() }
     }

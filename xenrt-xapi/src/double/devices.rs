@@ -79,8 +79,11 @@ fn vif_create(world: &mut World, request: &Request) -> Result<Answer, Failure> {
             .map(|mac| mac.to_string())
             .map_err(|_| Failure::api("MAC_INVALID", [mac]))?,
     };
-    // Numbers of addresses begin at 101, as a recorded world had it.
-    let number = 101 + world.all("vif").count();
+    // Numbers of addresses begin at 101, as a recorded world had it; no two VIFs have the same.
+    let taken = |number: &u32| {
+        world.all("vif").any(|vif| vif.hidden("number") == Some(number.to_string().as_str()))
+    };
+    let number = (101..).find(|number| !taken(number)).unwrap_or(101);
     let vif = new
         .with("vm-uuid", vm.uuid())
         .with("vm-name-label", vm.text("name-label"))

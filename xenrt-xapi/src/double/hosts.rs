@@ -140,7 +140,8 @@ fn evacuate(world: &mut World, request: &Request) -> Result<Answer, Failure> {
     Ok(Answer::nothing())
 }
 
-fn end_all(world: &mut World, host: &str) {
+/// Ends all domains of a host but its control domain.
+pub(super) fn end_all(world: &mut World, host: &str) {
     for vm in residents(world, host) {
         super::life::end(world, &vm, "halted");
     }

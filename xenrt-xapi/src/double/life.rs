@@ -3,6 +3,7 @@
 use std::io::BufRead as _;
 
 use super::answer::{Answer, Failure};
+use super::defects::Defect;
 use super::printer;
 use super::program::Given;
 use super::request::Request;
@@ -140,6 +141,29 @@ fn start(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Failu
     Ok(Answer::nothing())
 }
 
+/// Brings what hosts say of their free memory up to date after a command.
+pub(super) fn account(world: &mut World) {
+    if world.defect == Some(Defect::FreeMemoryStands) {
+        return;
+    }
+    let used = |world: &World, host: &str| -> u64 {
+        let here = world
+            .all("vm")
+            .filter(|vm| vm.is("resident-on", host) && vm.is("is-control-domain", "false"));
+        here.map(|vm| vm.number("memory-dynamic-max")).sum()
+    };
+    for host in world.all("host").map(Object::uuid).collect::<Vec<_>>() {
+        let used = used(world, &host);
+        let Some(host) = world.object_mut("host", &host) else { continue };
+        let before = host.hidden("used").and_then(|used| used.parse().ok()).unwrap_or(0u64);
+        let free = (host.number("memory-free-computed") + before).saturating_sub(used);
+        if before != used {
+            host.set("memory-free-computed", free.to_string());
+            host.hidden.insert("used".to_owned(), used.to_string());
+        }
+    }
+}
+
 /// What a host has left for new VMs.
 pub(super) fn free_memory(world: &World, host: &Object) -> u64 {
     let running = world.all("vm").filter(|vm| vm.is("resident-on", &host.uuid()));
@@ -182,6 +206,31 @@ pub(super) fn attach(device: &mut Object) {
     }
 }
 
+/// The kernel of a guest crashes: what becomes of its VM is what `actions-after-crash` says. One that
+/// is preserved is paused, and the hypervisor alone knows better.
+pub(super) fn crash(world: &mut World, vm: &str) {
+    let broken = world.defect == Some(Defect::CrashReportedRunning);
+    let Some(object) = world.object_mut("vm", vm).filter(|vm| vm.is("power-state", "running"))
+    else {
+        return;
+    };
+    if broken {
+        return;
+    }
+    let action = object.text("actions-after-crash").to_lowercase();
+    let on = object.text("resident-on");
+    if action == "preserve" {
+        object.set("power-state", "paused");
+        object.hidden.insert("crashed".to_owned(), "yes".to_owned());
+        return;
+    }
+    end(world, vm, "halted");
+    if action.contains("restart") {
+        boot(world, vm);
+        begin(world, vm, &on, "running");
+    }
+}
+
 /// Ends the domain of a VM.
 pub(super) fn end(world: &mut World, vm: &str, state: &str) {
     for device in world.objects.iter_mut().filter(|device| device.is("vm-uuid", vm)) {
@@ -192,6 +241,7 @@ pub(super) fn end(world: &mut World, vm: &str, state: &str) {
     }
     let Some(vm) = world.object_mut("vm", vm) else { return };
     vm.set("power-state", state);
+    vm.hidden.remove("crashed");
     vm.put("resident-on", Content::Null);
     vm.set("dom-id", "-1");
     vm.set("current-domain-type", "unspecified");

@@ -10,6 +10,7 @@
 //! 192.0.2.0/24. Its formats are held against outputs that were recorded from a real xapi.
 
 mod answer;
+mod defects;
 mod devices;
 mod hosts;
 mod life;
@@ -28,6 +29,7 @@ mod templates;
 mod world;
 mod xl;
 
+pub use defects::Defect;
 pub use program::main;
 pub use rules::{Effect, Rule};
 pub use store::{Double, HOST_VARIABLE, STATE_VARIABLE};

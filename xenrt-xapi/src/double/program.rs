@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::answer::{Answer, Failure};
 use super::request::Request;
 use super::rules::{self, Effect};
-use super::store::{Double, STATE_VARIABLE};
+use super::store::{Double, HOST_VARIABLE, STATE_VARIABLE};
 use super::world::World;
-use super::{devices, hosts, life, lists, networks, storage, templates, xl};
+use super::{defects, devices, hosts, life, lists, networks, storage, templates, xl};
 
 const USAGE: &str = "Usage:
   xe <command>
@@ -32,7 +32,7 @@ A full list of commands can be obtained by running
 /// How long an `event-wait` sleeps between looks at its file.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// Runs the double: as `xl` where it is called so, as `xe` otherwise. The world is in the file that
+/// Runs the double: as `xl` or `systemctl` where it is called so, as `xe` otherwise. The world is in the file that
 /// [`STATE_VARIABLE`] names.
 pub fn main() -> ExitCode {
     let mut words = std::env::args();
@@ -45,6 +45,8 @@ pub fn main() -> ExitCode {
     let double = Double::open(path);
     let answer = if called.ends_with("xl") {
         double.look(|world| xl::answer(world, &arguments))
+    } else if called.ends_with("systemctl") {
+        systemctl(&double, &arguments)
     } else {
         xe(&double, arguments)
     };
@@ -62,6 +64,16 @@ pub fn main() -> ExitCode {
         (Ok(()), Ok(status)) => ExitCode::from(status),
         _ => ExitCode::from(2),
     }
+}
+
+/// Reboots the host whose dom0 this is, and nothing else.
+fn systemctl(double: &Double, arguments: &[String]) -> std::io::Result<Answer> {
+    if arguments != ["reboot"] {
+        return Ok(Answer::failed("systemctl of the double: only `systemctl reboot` is there\n"));
+    }
+    let own = std::env::var(HOST_VARIABLE).unwrap_or_default();
+    double.change(|world| world.reboot_host(&own))?;
+    Ok(Answer::nothing())
 }
 
 /// What the client takes for itself.
@@ -183,14 +195,16 @@ fn xe(double: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
     let answer = if request.name == "event-wait" {
         wait(double, &request)?
     } else if asks(&request.name) {
-        double.look(|world| carry_out(&mut world.clone(), &request))?
+        double.look(|world| respond_to(&mut world.clone(), &request))?
     } else if effect == Some(Effect::Lies) {
         // Carried out in a world that is thrown away.
         double.look(|world| carry_out(&mut world.clone(), &request))?
     } else {
         double.change(|world| {
             let mut after = world.clone();
-            let answer = carry_out(&mut after, &request);
+            life::account(&mut after);
+            let answer = respond_to(&mut after, &request);
+            life::account(&mut after);
             // A command that fails changes nothing.
             if answer.status == 0 {
                 *world = after;
@@ -246,7 +260,15 @@ pub(super) fn respond(world: &mut World, words: &[String]) -> Answer {
     }
 }
 
-fn carry_out(world: &mut World, request: &Request) -> Answer {
+/// The answer to a command, whatever is broken about this double.
+fn respond_to(world: &mut World, request: &Request) -> Answer {
+    match world.defect {
+        Some(defect) => defects::carry_out(defect, world, request),
+        None => carry_out(world, request),
+    }
+}
+
+pub(super) fn carry_out(world: &mut World, request: &Request) -> Answer {
     let families = [
         lists::answer,
         life::answer,

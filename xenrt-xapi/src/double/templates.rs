@@ -1,6 +1,7 @@
 //! Making VMs: from templates, by copying, from snapshots and files. Also the small world.
 
 use super::answer::{Answer, Failure};
+use super::defects::Defect;
 use super::life::{self, NOW};
 use super::program::Given;
 use super::request::Request;
@@ -374,6 +375,28 @@ impl World {
     /// Has the agents of guests report only after so many looks at their addresses.
     pub fn set_agent_delay(&mut self, looks: u32) {
         self.agent_delay = looks;
+    }
+
+    /// Has the kernel of a guest that runs crash.
+    pub fn crash(&mut self, vm: &str) {
+        life::crash(self, vm);
+    }
+
+    /// The machine of the host of this name boots anew: it has no domains any more, and another
+    /// boot. A host that there is not is left alone.
+    pub fn reboot_host(&mut self, name: &str) {
+        let host = self.objects.iter_mut().find(|object| {
+            object.class == "host" && (name.is_empty() || object.is("name-label", name))
+        });
+        let Some(host) = host else { return };
+        host.hidden.insert("boot".to_owned(), Object::new("host").uuid());
+        let host = host.uuid();
+        super::hosts::end_all(self, &host);
+    }
+
+    /// Has it be broken in this way.
+    pub fn set_defect(&mut self, defect: Option<Defect>) {
+        self.defect = defect;
     }
 
     /// Takes the agent away from a guest: it cannot be asked to shut down and reports no address.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::answer::Failure;
+use super::defects::Defect;
 use super::rules::Rule;
 use super::schema::{self, Kind};
 
@@ -182,6 +183,9 @@ pub struct World {
     pub(super) coordinator: Option<String>,
     /// How many looks at a guest's addresses find none after it started.
     pub(super) agent_delay: u32,
+    /// What is broken about this double.
+    #[serde(default)]
+    pub(super) defect: Option<Defect>,
 }
 
 impl World {

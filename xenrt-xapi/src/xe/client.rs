@@ -41,12 +41,35 @@ impl fmt::Debug for Xe {
     }
 }
 
+/// What came of commands that [belong together](Xe::run_chain).
+#[derive(Debug)]
+pub struct Chain {
+    /// What those printed that did what they should, in order. Fewer than were sent, and no error:
+    /// the last one that ran found something and was to find [nothing](XeCommand::only_if_nothing).
+    pub outputs: Vec<String>,
+    /// Why the next one did not.
+    pub error: Option<XeError>,
+}
+
 /// What came of sending some commands once.
+#[derive(Default)]
 struct Attempt {
     /// The outputs of those that did what they should.
     done: Vec<String>,
     /// Why the next one did not.
     error: Option<XeError>,
+}
+
+/// The commands after those that printed `done`, with what was made filled in.
+fn still_to_run(commands: &[XeCommand], done: &[String]) -> Vec<XeCommand> {
+    let (before, rest) = commands.split_at(done.len().min(commands.len()));
+    let made = before.iter().zip(done).rev().find(|(command, _)| command.is_kept());
+    let made = made.and_then(|(_, output)| parse::created(output).ok());
+    let Some(made) = made else { return rest.to_vec() };
+    // What comes after another one that makes something names that.
+    let next = rest.iter().position(XeCommand::is_kept).map_or(rest.len(), |at| at + 1);
+    let named = rest.iter().take(next).map(|command| command.with_made(made));
+    named.chain(rest.iter().skip(next).cloned()).collect()
 }
 
 impl Xe {
@@ -111,41 +134,61 @@ impl Xe {
     /// # Errors
     /// That of the command that failed; those before it were carried out.
     pub async fn run_all(&self, commands: &[XeCommand]) -> Result<Vec<String>> {
-        let deadline = |command: &XeCommand| command.deadline_value().unwrap_or(self.deadline());
-        let total: Duration = commands.iter().map(deadline).sum();
-        let started = Instant::now();
-        let progress = Mutex::new((Vec::new(), None));
-        let locked = || progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = wait_until("xapi to take the command", || async {
-            let done = locked().0.len();
-            let left = total.saturating_sub(started.elapsed()).max(Duration::from_secs(1));
-            let attempt = self.attempt(&commands[done..], left).await;
-            let mut progress = locked();
-            progress.0.extend(attempt.done);
-            let Some(error) = attempt.error else {
-                return Ok(Wait::Done(()));
-            };
-            let rest = &commands[progress.0.len()..];
-            let again = error.may_be_tried_again()
-                || (error.is_ambiguous() && rest.iter().all(XeCommand::only_asks))
-                || self.follow(&error);
-            let seen = error.to_string();
-            progress.1 = Some(error);
-            Ok(if again { Wait::NotYet(seen) } else { Wait::Done(()) })
-        })
-        .within(total)
-        .await;
-        let (outputs, error) = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match (outputs.len() == commands.len(), error, waited) {
-            (true, _, _) => Ok(outputs),
-            (false, Some(error), _) => Err(error),
-            // A look that did not return within the deadline.
-            (false, None, Err(error)) => Err(error.into()),
-            (false, None, Ok(())) => {
+        let Chain { outputs, error } = self.run_chain(commands).await;
+        match error {
+            Some(error) => Err(error),
+            None if outputs.len() == commands.len() => Ok(outputs),
+            None => {
                 let message = "fewer commands ran than were sent".to_owned();
                 Err(XeError::Other { message })
             }
         }
+    }
+
+    /// Runs commands that belong together in one remote command, one after the other: a later one
+    /// may name [what an earlier one made](XeCommand::made), and depend on an earlier one
+    /// [finding nothing](XeCommand::only_if_nothing). The first that fails is the last that runs.
+    ///
+    /// Never fails as a whole: what was carried out before an error is told with it.
+    pub async fn run_chain(&self, commands: &[XeCommand]) -> Chain {
+        let deadline = |command: &XeCommand| command.deadline_value().unwrap_or(self.deadline());
+        let total: Duration = commands.iter().map(deadline).sum();
+        let started = Instant::now();
+        let progress = Mutex::new(Attempt::default());
+        let locked = || progress.lock().unwrap_or_else(PoisonError::into_inner);
+        // How long it takes to end a command that outlives its deadline.
+        const TO_END: Duration = Duration::from_secs(30);
+        let waited = wait_until("xapi to take the command", || async {
+            let rest = still_to_run(commands, &locked().done);
+            let left = total.saturating_sub(started.elapsed()).max(Duration::from_secs(1));
+            let attempt = self.attempt(&rest, left).await;
+            let mut progress = locked();
+            let rest = rest.get(attempt.done.len()..).unwrap_or_default();
+            progress.done.extend(attempt.done);
+            progress.error = attempt.error;
+            let Some(error) = &progress.error else {
+                return Ok(Wait::Done(()));
+            };
+            let again = error.may_be_tried_again()
+                || (error.is_ambiguous() && rest.iter().all(XeCommand::only_asks))
+                || self.follow(error);
+            let again = again && started.elapsed() < total;
+            Ok(if again { Wait::NotYet(error.to_string()) } else { Wait::Done(()) })
+        })
+        .within(total + TO_END)
+        .await;
+        let Attempt { done, error } = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // One that did not even end when it was told to left no error of its own.
+        let late = commands.get(done.len()).filter(|_| waited.is_err()).map(|command| {
+            XeError::Remote(RemoteError::Deadline {
+                target: self.shell.target().to_owned(),
+                command: command.to_string(),
+                deadline: total,
+                stdout: String::new(),
+                stderr: String::new(),
+            })
+        });
+        Chain { error: error.or(late), outputs: done }
     }
 
     /// Sends commands once.
@@ -172,7 +215,13 @@ impl Xe {
         };
         self.shared.calls.fetch_add(ran.len() as u64, Ordering::Relaxed);
         for (command, ran) in commands.iter().zip(ran) {
-            match understand(command, ran) {
+            let output = understand(command, ran).and_then(|output| {
+                if command.is_kept() {
+                    parse::created(&output)?;
+                }
+                Ok(output)
+            });
+            match output {
                 Ok(output) => done.push(output),
                 Err(error) => {
                     let error = error.masked(&|text| sent.command.mask(text));
@@ -275,9 +324,6 @@ impl Xe {
         match self.run(&command).await {
             Ok(_) => Ok(true),
             Err(XeError::Remote(RemoteError::Deadline { .. })) => Ok(false),
-            Err(XeError::Output(error)) if matches!(*error, xenrt_core::Error::Timeout { .. }) => {
-                Ok(false)
-            }
             Err(error) => Err(error),
         }
     }

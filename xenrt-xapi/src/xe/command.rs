@@ -42,6 +42,10 @@ pub struct XeCommand {
     name: String,
     parameters: Vec<(String, String)>,
     secrets: Vec<(String, String)>,
+    /// Parameters whose value is the UUID that an earlier command of the same line printed.
+    made: Vec<String>,
+    kept: bool,
+    only_if_nothing: bool,
     deadline: Option<Duration>,
 }
 
@@ -51,7 +55,15 @@ impl XeCommand {
     /// It must be one that this library knows: `*-list` and `*-param-*` of every class, and the
     /// commands that act which a test needs, with the parameters that `xe help` tells of them.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), parameters: Vec::new(), secrets: Vec::new(), deadline: None }
+        Self {
+            name: name.into(),
+            parameters: Vec::new(),
+            secrets: Vec::new(),
+            made: Vec::new(),
+            kept: false,
+            only_if_nothing: false,
+            deadline: None,
+        }
     }
 
     /// Adds `key=value`. A key of a map is `map:key`.
@@ -103,6 +115,30 @@ impl XeCommand {
         self
     }
 
+    /// Adds a parameter whose value is the UUID of what an earlier command of the same
+    /// [chain](super::Xe::run_chain) made, the last one that is [kept](Self::kept).
+    #[must_use]
+    pub fn made(mut self, key: impl Into<String>) -> Self {
+        self.made.push(key.into());
+        self
+    }
+
+    /// Says that it makes one object which later commands of a chain [name](Self::made). Where it
+    /// prints no UUID, the chain ends with it.
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        self.kept = true;
+        self
+    }
+
+    /// Says that the commands after it in a chain are run only if it prints nothing: a list that
+    /// must be empty.
+    #[must_use]
+    pub fn only_if_nothing(mut self) -> Self {
+        self.only_if_nothing = true;
+        self
+    }
+
     /// Sets how long it may take, tries anew included; otherwise the client's own
     /// [deadline](super::Xe::deadline) counts.
     #[must_use]
@@ -122,6 +158,32 @@ impl XeCommand {
 
     pub(super) fn secrets(&self) -> &[(String, String)] {
         &self.secrets
+    }
+
+    pub(super) fn made_keys(&self) -> &[String] {
+        &self.made
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept
+    }
+
+    pub(super) fn ends_unless_empty(&self) -> bool {
+        self.only_if_nothing
+    }
+
+    /// The same with what was made filled in.
+    pub(crate) fn with_made(&self, uuid: Uuid) -> Self {
+        let mut command = self.clone();
+        for key in std::mem::take(&mut command.made) {
+            command = command.param(key, uuid.to_string());
+        }
+        command
+    }
+
+    /// Whether it waits for something that may never come.
+    pub(super) fn waits(&self) -> bool {
+        self.name == "event-wait"
     }
 
     /// Whether it only asks, so that it can be sent twice without harm.
@@ -144,7 +206,9 @@ impl XeCommand {
     /// [`XeError::Refused`] with the reason; see the [traps](super).
     pub fn check(&self) -> Result<()> {
         let form = vocabulary::form(&self.name).map_err(|problem| self.refused(problem))?;
-        let all = || self.parameters.iter().chain(&self.secrets);
+        let made: Vec<(String, String)> =
+            self.made.iter().map(|key| (key.clone(), "made".to_owned())).collect();
+        let all = || self.parameters.iter().chain(&self.secrets).chain(&made);
         for (index, (key, value)) in all().enumerate() {
             self.check_key(&form, key)?;
             check_value(value).map_err(|problem| self.refused(format!("{key}: {problem}")))?;
@@ -196,7 +260,8 @@ impl XeCommand {
     fn check_selector(&self, form: &Form) -> Result<()> {
         let Form::Acts(acts) = form else { return Ok(()) };
         let selectors = || self.parameters.iter().filter(|(key, _)| form.selected_by(key));
-        if acts.selects && selectors().count() == 0 {
+        let made = self.made.iter().any(|key| form.selected_by(key));
+        if acts.selects && selectors().count() == 0 && !made {
             return Err(self.refused("nothing selects an object, so that it would act on all"));
         }
         if let Some((key, _)) = selectors().find(|(_, value)| value.is_empty()) {
@@ -250,6 +315,9 @@ impl fmt::Display for XeCommand {
         }
         for (key, _) in &self.secrets {
             write!(f, " {key}=***")?;
+        }
+        for key in &self.made {
+            write!(f, " {key}=(made)")?;
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ pub(crate) mod vocabulary;
 pub use api::{ApiCode, ApiError};
 #[cfg(feature = "double")]
 pub(crate) use api::{api_message, api_parameters};
-pub use client::Xe;
+pub use client::{Chain, Xe};
 pub use command::XeCommand;
 pub use error::{Result, XeError};
 pub use login::Login;

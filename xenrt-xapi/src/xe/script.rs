@@ -1,7 +1,8 @@
 //! Commands of `xe` as one remote command.
 //!
-//! Several commands are one shell line, so that they cost one round trip. Their outputs are framed
-//! by length: whatever a value holds, it cannot be taken for the output of another command.
+//! Several commands are one shell line, so that they cost one round trip and no process but their
+//! own. Their outputs are framed by length: whatever a value holds, it cannot be taken for the
+//! output of another command.
 
 use xenrt_core::remote::{Command, Output};
 
@@ -11,6 +12,27 @@ use crate::parse::not_understood;
 
 /// Variables that would change what `xe` does.
 const CLEARED: [&str; 3] = ["XE_EXTRA_ARGS", "TRACEPARENT", "BAGGAGE"];
+
+/// A folder for a login, gone with the shell.
+const FOLDER: &str = "umask 077\n\
+     d=$(mktemp -d \"${TMPDIR:-/tmp}/xenrt-xe.XXXXXXXX\") || exit 97\n\
+     trap 'rm -rf -- \"$d\"' EXIT; trap 'exit 98' HUP INT TERM\n";
+
+/// `run` runs one command and prints its frame: status, errors and output, with their lengths. It
+/// starts no process but that command: its output goes through descriptor 4 into `o`, its errors
+/// into `e`; the full stop keeps line ends that a substitution would drop. Lengths are of bytes
+/// (LC_ALL).
+const RUN: &str = "LC_ALL=C; n='\n'\nexec 3>&1\n\
+     run() { o=$({ e=$(\"$@\" </dev/null 2>&1 >&4; s=$?; echo .; exit $s); s=$?; e=${e%.}\n\
+     printf '%s %s\\n%s' \"$s\" \"${#e}\" \"$e\" >&3; } 4>&1; echo .; exit $s); s=$?; o=${o%.}\n\
+     printf '%s\\n%s' \"${#o}\" \"$o\"\n\
+     unset XE_EXTRA_ARGS; [ \"$s\" = 0 ] || exit 0; }\n";
+
+/// Ends the line where the command before it printed something.
+const ONLY_IF_NOTHING: &str = "[ -z \"${o%\"$n\"}\" ] || exit 0\n";
+
+/// Keeps the UUID that the command before it printed; ends the line where it is none.
+const KEEP: &str = "u=${o%\"$n\"}; case $u in ''|*[!0-9a-f-]*) exit 0;; esac\n";
 
 /// A remote command, and how its output is to be read.
 #[derive(Debug)]
@@ -23,23 +45,21 @@ pub(super) struct Sent {
 pub(super) fn remote(login: &Login, commands: &[XeCommand]) -> Result<Sent> {
     if let ([command], Login::Local) = (commands, login)
         && command.secrets().is_empty()
+        && command.made_keys().is_empty()
     {
         let cleared = CLEARED.iter().flat_map(|name| ["-u", *name]);
         let words = command.words()?;
-        let command = Command::new("env").args(cleared).arg("xe").args(words);
-        return Ok(Sent { command, framed: false });
+        let mut sent = Command::new("env").args(cleared).arg("xe").args(words);
+        if command.waits() {
+            sent = sent.ends_with_connection();
+        }
+        return Ok(Sent { command: sent, framed: false });
     }
-    let mut line = String::from(
-        "umask 077\n\
-         d=$(mktemp -d \"${TMPDIR:-/tmp}/xenrt-xe.XXXXXXXX\") || exit 97\n\
-         trap 'rm -rf -- \"$d\"' EXIT; trap 'exit 98' HUP INT TERM\n",
-    );
-    line.push_str(&format!("unset {}\n", CLEARED.join(" ")));
-    line.push_str(
-        "run() { \"$@\" >\"$d/o\" 2>\"$d/e\" </dev/null; s=$?\n\
-         echo \"$s $(wc -c <\"$d/o\") $(wc -c <\"$d/e\")\"; cat \"$d/o\" \"$d/e\"\n\
-         unset XE_EXTRA_ARGS; [ \"$s\" = 0 ] || exit 0; }\n",
-    );
+    let mut line = String::new();
+    if matches!(login, Login::Remote { .. }) {
+        line.push_str(FOLDER);
+    }
+    line.push_str(&format!("unset {}\n{RUN}", CLEARED.join(" ")));
     let (mut stdin, mut secrets) = (String::new(), Vec::new());
     let mut xe = String::from("run xe");
     if let Login::Remote { server, port, user, password } = login {
@@ -69,7 +89,17 @@ pub(super) fn remote(login: &Login, commands: &[XeCommand]) -> Result<Sent> {
             stdin.push('\n');
             line.push_str("IFS= read -r XE_EXTRA_ARGS; export XE_EXTRA_ARGS\n");
         }
-        line.push_str(&format!("{xe} {}\n", words.join(" ")));
+        line.push_str(&format!("{xe} {}", words.join(" ")));
+        for key in command.made_keys() {
+            line.push_str(&format!(" {key}=\"$u\""));
+        }
+        line.push('\n');
+        if command.ends_unless_empty() {
+            line.push_str(ONLY_IF_NOTHING);
+        }
+        if command.is_kept() {
+            line.push_str(KEEP);
+        }
     }
     let mut command = Command::shell_line(line).stdin(stdin);
     for secret in secrets {
@@ -109,8 +139,8 @@ impl Sent {
         let mut rest = output.stdout.as_slice();
         let mut all = Vec::new();
         while !rest.is_empty() {
-            let Some((status, stdout, stderr, after)) = frame(rest) else {
-                let expected = "status and lengths before each output";
+            let Some((status, stderr, stdout, after)) = frame(rest) else {
+                let expected = "status and lengths with each output";
                 let found = self.command.mask(&text(rest));
                 return Err(not_understood("commands of xe", expected, &found).into());
             };
@@ -130,21 +160,22 @@ fn no_xe(target: &str) -> XeError {
     XeError::Remote(xenrt_core::remote::RemoteError::NoSuchProgram { target, program })
 }
 
-/// Status, output, errors, and what follows.
+/// Status, errors, output, and what follows.
 type Frame<'a> = (i32, &'a [u8], &'a [u8], &'a [u8]);
 
 /// The first frame of some bytes.
 fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
+    let (head, rest) = first_line(bytes)?;
+    let (status, errors) = head.split_once(' ')?;
+    let (stderr, rest) = rest.split_at_checked(errors.parse().ok()?)?;
+    let (length, rest) = first_line(rest)?;
+    let (stdout, rest) = rest.split_at_checked(length.parse().ok()?)?;
+    Some((status.parse().ok()?, stderr, stdout, rest))
+}
+
+fn first_line(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
-    let mut head = std::str::from_utf8(&bytes[..end]).ok()?.split_ascii_whitespace();
-    let status = head.next()?.parse().ok()?;
-    let (stdout, stderr): (usize, usize) = (head.next()?.parse().ok()?, head.next()?.parse().ok()?);
-    let rest = &bytes[end + 1..];
-    let both = stdout.checked_add(stderr)?;
-    if head.next().is_some() || rest.len() < both {
-        return None;
-    }
-    Some((status, &rest[..stdout], &rest[stdout..both], &rest[both..]))
+    Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
 }
 
 #[cfg(test)]
@@ -159,8 +190,8 @@ mod tests {
         Login::Remote { server, port: Some(4443), user, password }
     }
 
-    /// Runs a remote command here, with `xe` as this script; each argument is printed on a line.
-    fn run_here(login: &Login, commands: &[XeCommand], xe: &str) -> Vec<Ran> {
+    /// A folder with a script that is called `xe`.
+    fn fake(xe: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("xe");
         std::fs::write(&path, format!("#!/bin/sh\n{xe}\n")).unwrap();
@@ -168,6 +199,21 @@ mod tests {
         let mut mode = made.permissions();
         std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
         std::fs::set_permissions(&path, mode).unwrap();
+        folder
+    }
+
+    fn ended(done: std::process::Output) -> Output {
+        Output {
+            status: ExitStatus::Code(done.status.code().unwrap()),
+            stdout: done.stdout,
+            stderr: done.stderr,
+            elapsed: std::time::Duration::ZERO,
+        }
+    }
+
+    /// Runs a remote command here, with `xe` as this script; each argument is printed on a line.
+    fn run_here(login: &Login, commands: &[XeCommand], xe: &str) -> Vec<Ran> {
+        let folder = fake(xe);
         let sent = remote(login, commands).unwrap();
         let Stdin::Bytes(stdin) = sent.command.stdin_value().clone() else {
             return run_line(&sent, folder.path(), &[]);
@@ -189,12 +235,7 @@ mod tests {
             .unwrap();
         child.stdin.take().unwrap().write_all(stdin).unwrap();
         let done = child.wait_with_output().unwrap();
-        let output = Output {
-            status: ExitStatus::Code(done.status.code().unwrap()),
-            stdout: done.stdout,
-            stderr: done.stderr,
-            elapsed: std::time::Duration::ZERO,
-        };
+        let output = ended(done);
         // Nothing stays behind.
         let left = std::fs::read_dir(folder).unwrap().filter(|entry| {
             entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("xenrt-xe")
@@ -225,6 +266,56 @@ mod tests {
         assert_eq!(ran, [Ran { status: 1, stdout: "out\n".into(), stderr: "err\n".into() }]);
     }
 
+    /// In each shell that there is here: XenServer's `sh` is bash.
+    #[test]
+    fn outputs_are_framed_byte_for_byte_in_every_shell() {
+        let odd = "größe\\n \n\n%s\t-n ' \" $(id) \u{7f}\n\n";
+        let print = format!("cat <<'EOF'\n{odd}\nEOF\ncat <<'EOF' >&2\n{odd}{odd}\nEOF\n");
+        let sent = remote(&Login::Local, &[set("a"), set("b")]).unwrap();
+        for shell in ["sh", "bash", "busybox"] {
+            for locale in ["C.UTF-8", "C"] {
+                let folder = fake(&print);
+                let mut program = std::process::Command::new(shell);
+                if shell == "busybox" {
+                    program.arg("sh");
+                }
+                let Ok(done) = program
+                    .args(["-c", &sent.command.to_shell_line()])
+                    .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+                    .env("LC_ALL", locale)
+                    .output()
+                else {
+                    assert_ne!(shell, "sh");
+                    continue;
+                };
+                let ran = sent.read(ended(done), "here").unwrap();
+                let (stdout, stderr) = (format!("{odd}\n"), format!("{odd}{odd}\n"));
+                assert_eq!(ran, vec![Ran { status: 0, stdout, stderr }; 2], "{shell} {locale}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_made_is_named_by_what_comes_after_and_a_name_that_is_taken_ends_the_line() {
+        let vm = Uuid::from_u128(7);
+        let chain = || {
+            let taken = XeCommand::new("vm-list").param("name-label", "x").only_if_nothing();
+            let install = XeCommand::new("vm-install").param("new-name-label", "x").kept();
+            let set = XeCommand::new("vm-param-set").made("uuid").param("name-label", "y");
+            [taken.minimal(), install, set]
+        };
+        let xe = |listed: &str, made: &str| {
+            format!(
+                "case $1 in vm-list) echo '{listed}';; vm-install) echo '{made}';; *) echo \"$@\";; esac"
+            )
+        };
+        let ran = run_here(&Login::Local, &chain(), &xe("", &vm.to_string()));
+        assert_eq!(ran[2].stdout, format!("vm-param-set name-label=y uuid={vm}\n"));
+        assert_eq!(run_here(&Login::Local, &chain(), &xe("other", "")).len(), 1);
+        assert_eq!(run_here(&Login::Local, &chain(), &xe("", "odd; id")).len(), 2);
+        assert_eq!(run_here(&Login::Local, &chain(), &xe("", "")).len(), 2);
+    }
+
     #[test]
     fn passwords_are_in_no_arguments_and_reach_xe() {
         let join = XeCommand::new("pool-join")
@@ -252,14 +343,15 @@ mod tests {
         fn frames_give_back_what_was_put_in(parts in proptest::collection::vec((0..3, any::<Vec<u8>>(), any::<Vec<u8>>()), 0..4)) {
             let mut bytes = Vec::new();
             for (status, out, err) in &parts {
-                bytes.extend(format!("{status}  {} {}\n", out.len(), err.len()).into_bytes());
-                bytes.extend(out);
+                bytes.extend(format!("{status} {}\n", err.len()).into_bytes());
                 bytes.extend(err);
+                bytes.extend(format!("{}\n", out.len()).into_bytes());
+                bytes.extend(out);
             }
             let mut rest = bytes.as_slice();
             for (status, out, err) in &parts {
                 let read = frame(rest).unwrap();
-                prop_assert_eq!((read.0, read.1, read.2), (*status, out.as_slice(), err.as_slice()));
+                prop_assert_eq!((read.0, read.1, read.2), (*status, err.as_slice(), out.as_slice()));
                 rest = read.3;
             }
             prop_assert!(rest.is_empty());

@@ -125,6 +125,10 @@ impl Shell for DryShell {
             self.itself("vm-reboot", &vm.uuid).await?;
             return Ok(text(String::new()));
         }
+        if line.contains("sysrq-trigger") {
+            self.double.change(|world| world.crash(&vm.uuid)).unwrap();
+            return Ok(text(String::new()));
+        }
         // Nothing else is run: dom0 is the machine that runs these tests.
         if line == "true" {
             return Ok(text(String::new()));
@@ -169,10 +173,75 @@ impl Shell for DryShell {
     }
 }
 
+/// The dom0 of a host of the double, whose boot is that of the host and not of this machine.
+#[derive(Debug)]
+struct Dom0 {
+    shell: Arc<dyn Shell>,
+    host: String,
+    double: Double,
+}
+
+#[async_trait]
+impl Shell for Dom0 {
+    fn target(&self) -> &str {
+        self.shell.target()
+    }
+
+    async fn execute(&self, command: &Command) -> Result<Output> {
+        if !command.to_shell_line().contains("random/boot_id") {
+            return self.shell.execute(command).await;
+        }
+        let boot = self.double.look(|world| {
+            let host = world.all("host").find(|host| host.text("name-label") == self.host)?;
+            Some(host.hidden("boot").unwrap_or("the first").to_owned())
+        });
+        Ok(text(boot.unwrap().unwrap()))
+    }
+
+    async fn start(&self, command: &Command) -> Result<Process> {
+        self.shell.start(command).await
+    }
+
+    async fn write_file(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
+        self.shell.write_file(path, bytes, mode).await
+    }
+
+    async fn read_file(&self, path: &str) -> Result<Vec<u8>> {
+        self.shell.read_file(path).await
+    }
+
+    async fn upload(&self, from: &Path, to: &str, mode: u32) -> Result<()> {
+        self.shell.upload(from, to, mode).await
+    }
+
+    async fn download(&self, from: &str, to: &Path) -> Result<()> {
+        self.shell.download(from, to).await
+    }
+
+    async fn reset(&self) {
+        self.shell.reset().await;
+    }
+
+    async fn stop_all(&self) -> Vec<String> {
+        self.shell.stop_all().await
+    }
+}
+
 /// The host that the lab calls so, with guests that can be logged into.
 pub(crate) async fn connect(simulated: &Simulated, name: &str, memory: &Memory) -> Arc<dyn Host> {
+    connect_within(simulated, name, memory, None).await
+}
+
+/// The same, with verbs that may take no longer than `deadline`.
+pub(crate) async fn connect_within(
+    simulated: &Simulated,
+    name: &str,
+    memory: &Memory,
+    deadline: Option<Duration>,
+) -> Arc<dyn Host> {
     let (double, memory) = (simulated.double.clone(), Arc::clone(memory));
     let dom0 = simulated.shell();
+    let own = name.to_owned();
     let toolstack = XapiToolstack::reaching_by(move |target| match target.host.parse() {
         Ok(address) if target.host != "127.0.0.1" => Arc::new(DryShell {
             address,
@@ -181,9 +250,21 @@ pub(crate) async fn connect(simulated: &Simulated, name: &str, memory: &Memory) 
             dom0: Arc::clone(&dom0),
             memory: Arc::clone(&memory),
         }),
-        _ => Arc::new(SshShell::new(target)),
+        _ => Arc::new(Dom0 {
+            shell: Arc::new(SshShell::new(target)),
+            host: own.clone(),
+            double: double.clone(),
+        }),
     });
     let mut entry = simulated.lab("").hosts.remove(0);
     entry.name = name.to_owned();
+    if let Some(deadline) = deadline {
+        let deadlines = &mut entry.deadlines;
+        deadlines.state = deadline;
+        deadlines.boot = deadline;
+        deadlines.device = deadline;
+        deadlines.suspend = deadline;
+        deadlines.migrate = deadline;
+    }
     toolstack.connect(&entry).await.unwrap()
 }

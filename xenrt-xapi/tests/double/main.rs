@@ -7,6 +7,7 @@ mod dry;
 mod faults;
 mod life;
 mod more;
+mod mutants;
 mod secrets;
 mod values;
 mod world;

@@ -69,7 +69,10 @@ impl Simulated {
         std::fs::create_dir(at("bin")).unwrap();
         std::fs::create_dir(at("tmp")).unwrap();
         let program = env!("CARGO_BIN_EXE_xe-double");
-        std::os::unix::fs::symlink(program, at("bin/xe")).unwrap();
+        // Nothing that a test asks of this dom0 may reboot the machine that the tests run on.
+        for name in ["xe", "systemctl"] {
+            std::os::unix::fs::symlink(program, folder.path().join("bin").join(name)).unwrap();
+        }
         if xl == Xl::There {
             std::os::unix::fs::symlink(program, at("bin/xl")).unwrap();
         }
@@ -111,6 +114,25 @@ impl Simulated {
         }
     }
 
+    /// Breaks all connections to it; new ones can be made.
+    pub(crate) fn cut_connections(&mut self) {
+        let server = self.server.as_ref().unwrap().id().to_string();
+        let mut cut = 0;
+        for entry in std::fs::read_dir("/proc").unwrap() {
+            let folder = entry.unwrap().path();
+            let Ok(stat) = std::fs::read_to_string(folder.join("stat")) else { continue };
+            // After the name, which is in parentheses: the state, then the parent.
+            let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1));
+            if parent == Some(server.as_str()) {
+                let pid = folder.file_name().unwrap().to_str().unwrap().parse().unwrap();
+                let pid = nix::unistd::Pid::from_raw(pid);
+                nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+                cut += 1;
+            }
+        }
+        assert!(cut > 0, "there are no connections");
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -140,6 +162,7 @@ impl Simulated {
              {:?}\nknown_hosts = {:?}\ntoolstack = \"xapi\"\n{more}\n\
              [host.deadlines]\nstate = \"30s\"\nboot = \"30s\"\ncommand = \"30s\"\ndevice = \"20s\"\n\
              suspend = \"30s\"\nmigrate = \"30s\"\n\
+             [host.attributes]\nspare_interface = \"eth1\"\n\
              [host.guest_network]\nnetwork = \"xenbr0\"\n\
              [[host.images]]\nname = \"bare\"\naliases = [\"generic-linux\"]\nkinds = [\"hvm\"]\n\
              memory_mib = 512\n\

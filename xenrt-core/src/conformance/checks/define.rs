@@ -130,7 +130,7 @@ pub(super) const CHECKS: &[Check] = &[
             let disks = cx.host().create_guest(&spec).await?.view().await?.disks;
             ensure(!disks.is_empty(), "it has no disk")?;
             for disk in disks {
-                ensure(cx.has_file(&disk.path).await?, format!("{} is not there", disk.path))?;
+                ensure(cx.has_disk(&disk.path).await?, format!("{} is not there", disk.path))?;
             }
             Ok(())
         })
@@ -153,17 +153,19 @@ pub(super) const CHECKS: &[Check] = &[
             same("whether it may only be read", disk.map(|disk| disk.read_only), Some(true))
         })
     }),
-    Check::quick("define.copy_is_private", "a copied disk is a file of the guest's own", |cx| {
+    Check::quick("define.copy_is_private", "a copied disk is one of the guest's own", |cx| {
         Box::pin(async move {
-            let source = cx.path("source.raw");
-            cx.host().dom0().write_file(&source, &[7; 4096], 0o600).await?;
+            let source = cx.foreign_disk().await?;
             let spec = cx.spec("a").disk(DiskSpec::copy_of(&source).device("xvdq"));
             let guest = cx.host().create_guest(&spec).await?;
             let disks = guest.view().await?.disks;
             let path = disks.into_iter().find(|disk| disk.device == "xvdq").map(|disk| disk.path);
-            ensure(path.is_some_and(|path| path != source), "it is the file itself")?;
+            let path = path.ok_or_else(|| Problem::Failed("it has no such disk".to_owned()))?;
+            ensure(path != source, "it is the disk itself")?;
+            ensure(cx.has_disk(&path).await?, "there is no copy")?;
             guest.delete().await?;
-            ensure(cx.has_file(&source).await?, "the source went with the guest")
+            ensure(!cx.has_disk(&path).await?, "the copy is left")?;
+            ensure(cx.has_disk(&source).await?, "the source went with the guest")
         })
     }),
     Check::quick(
@@ -171,12 +173,13 @@ pub(super) const CHECKS: &[Check] = &[
         "a disk that was there before stays when its guest goes",
         |cx| {
             Box::pin(async move {
-                let path = cx.path("existing.raw");
-                cx.host().dom0().write_file(&path, &[0; 4096], 0o600).await?;
+                let path = cx.foreign_disk().await?;
                 let guest =
                     cx.host().create_guest(&cx.spec("a").disk(DiskSpec::existing(&path))).await?;
+                let disks = guest.view().await?.disks;
+                ensure(disks.iter().any(|disk| disk.path == path), "it has another disk")?;
                 guest.delete().await?;
-                ensure(cx.has_file(&path).await?, "it is gone")
+                ensure(cx.has_disk(&path).await?, "it is gone")
             })
         },
     ),

@@ -37,10 +37,10 @@ pub(super) const CHECKS: &[Check] = &[
             Box::pin(async move {
                 let guest = cx.up().await?;
                 let disk = guest.attach_disk(small()).await?;
-                let there = cx.has_file(&disk.path).await?;
+                let there = cx.has_disk(&disk.path).await?;
                 guest.detach_disk(&disk.device).await?;
                 ensure(there, format!("{} was not made", disk.path))?;
-                ensure(!cx.has_file(&disk.path).await?, format!("{} is still there", disk.path))
+                ensure(!cx.has_disk(&disk.path).await?, format!("{} is still there", disk.path))
             })
         },
     )
@@ -63,12 +63,11 @@ pub(super) const CHECKS: &[Check] = &[
         "an attached disk that was there before is left when it is detached",
         |cx| {
             Box::pin(async move {
-                let path = cx.path("existing.raw");
-                cx.host().dom0().write_file(&path, &[0; 1 << 20], 0o600).await?;
+                let path = cx.foreign_disk().await?;
                 let guest = cx.up().await?;
                 let disk = guest.attach_disk(DiskSpec::existing(&path)).await?;
                 guest.detach_disk(&disk.device).await?;
-                ensure(cx.has_file(&path).await?, "it is gone")
+                ensure(cx.has_disk(&path).await?, "it is gone")
             })
         },
     )
@@ -85,7 +84,7 @@ pub(super) const CHECKS: &[Check] = &[
                 guest.check().await?;
                 guest.shutdown(ShutdownMode::Hard).await?;
                 guest.detach_disk(&disk.device).await?;
-                ensure(!cx.has_file(&disk.path).await?, format!("{} is still there", disk.path))
+                ensure(!cx.has_disk(&disk.path).await?, format!("{} is still there", disk.path))
             })
         },
     ),

@@ -109,9 +109,13 @@ pub(super) const CHECKS: &[Check] = &[
             let spec = cx.spec("a").disk(DiskSpec::new(Memory::mib(8)));
             let guest = cx.host().create_guest(&spec).await?;
             let disks = guest.view().await?.disks;
+            ensure(!disks.is_empty(), "it has no disk")?;
+            for disk in &disks {
+                ensure(cx.has_disk(&disk.path).await?, format!("{} was not made", disk.path))?;
+            }
             guest.delete().await?;
             for disk in disks {
-                ensure(!cx.has_file(&disk.path).await?, format!("{} is still there", disk.path))?;
+                ensure(!cx.has_disk(&disk.path).await?, format!("{} is still there", disk.path))?;
             }
             Ok(())
         })

@@ -139,7 +139,11 @@ pub(super) const CHECKS: &[Check] = &[
         |cx| {
             Box::pin(async move {
                 let guest = cx.own_up("a").await?;
-                let other = cx.second()?.create_guest(&cx.spec("a")).await?;
+                let other = match cx.second()?.create_guest(&cx.spec("a")).await {
+                    // Hosts of one pool have all names in common: there never is such a host.
+                    Err(crate::Error::Invalid { .. }) => return Ok(guest.check().await?),
+                    other => other?,
+                };
                 let attempt = guest.migrate(cx.second()?);
                 let judge = |result: crate::Result<()>| match result {
                     Err(crate::Error::Invalid { .. }) => Ok(()),

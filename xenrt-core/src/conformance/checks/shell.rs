@@ -192,5 +192,7 @@ pub(super) const CHECKS: &[Check] = &[
                 )
             })
         },
-    ),
+    )
+    // Commands of others would be lost with it.
+    .alone(),
 ];

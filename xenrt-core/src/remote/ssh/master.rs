@@ -23,6 +23,8 @@ use super::config::{self, Station};
 use super::failure::ConnectFailure;
 use super::folder::{Folder, SOCKET, end_master};
 
+use crate::seconds::Readable;
+
 /// A master that nobody is connected to ends after this many seconds.
 const IDLE: u8 = 5;
 
@@ -101,7 +103,7 @@ impl Master {
             }
             Ok(Err(error)) => return Err(local("cannot follow ssh", error)),
             Err(_) => {
-                let exit = format!("no login within {CONNECT_LIMIT:?} (timed out)");
+                let exit = format!("no login within {} (timed out)", Readable(CONNECT_LIMIT));
                 return Err(ConnectFailure::from_logs(&stations, &exit));
             }
         }

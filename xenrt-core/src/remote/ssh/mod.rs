@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe::Sender;
 use tokio::time::{Instant, timeout_at};
 
 use self::copy::Copy;
@@ -39,6 +40,7 @@ use self::stop::{ANNOUNCEMENT, SshStopper, StopOnDrop};
 use super::command::{Command, Stdin};
 use super::process::{Processes, Running};
 use super::{ExitStatus, Output, Process, RemoteError, Result, Shell, SshTarget, shorten_middle};
+use crate::seconds::Readable;
 
 /// A machine that is reached through ssh.
 ///
@@ -83,8 +85,9 @@ impl SshShell {
         RemoteError::Connect {
             target: self.pool.name.clone(),
             message: format!(
-                "no connection within {deadline:?}; is the machine up, or are all its sessions taken \
-                 by commands that run long?"
+                "no connection within {}; is the machine up, or are all its sessions taken by \
+                 commands that run long?",
+                Readable(deadline)
             ),
             source: None,
         }
@@ -112,8 +115,13 @@ impl SshShell {
     }
 }
 
+/// The pipe that is to be held until the command has ended, and the one that is fed.
+fn hold(pipe: Option<Sender>, command: &Command) -> (Option<Sender>, Option<Sender>) {
+    if *command.stdin_value() == Stdin::Held { (pipe, None) } else { (None, pipe) }
+}
+
 /// Gives a program its standard input. One that ends without reading it all is in its right.
-async fn feed(pipe: Option<tokio::net::unix::pipe::Sender>, stdin: &Stdin) {
+async fn feed(pipe: Option<Sender>, stdin: &Stdin) {
     if let (Some(mut pipe), Stdin::Bytes(bytes)) = (pipe, stdin) {
         let _ = pipe.write_all(bytes).await;
     }
@@ -130,7 +138,7 @@ impl Shell for SshShell {
         let deadline = started + command.deadline_value();
         let mut guard = StopOnDrop::new(&self.pool, self.pool.next_key());
         let line = stop::findable(command, guard.key());
-        let with_stdin = matches!(command.stdin_value(), Stdin::Bytes(_));
+        let with_stdin = *command.stdin_value() != Stdin::Empty;
         let opening =
             session::open(&self.pool, &line, command, with_stdin, Purpose::Command, guard.sent());
         let session = match timeout_at(deadline, opening).await {
@@ -144,6 +152,7 @@ impl Shell for SshShell {
         };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let session::Session { stdin, stdout: mut out, stderr: mut err, end } = session;
+        let (held, stdin) = hold(stdin, command);
         let ended = {
             let all = async {
                 // The streams of a connection that breaks end; the status says that it broke.
@@ -156,6 +165,7 @@ impl Shell for SshShell {
             };
             timeout_at(deadline, all).await
         };
+        drop(held);
         match ended {
             Ok(Ok(status)) => {
                 guard.let_go();
@@ -181,14 +191,15 @@ impl Shell for SshShell {
         let deadline = Instant::now() + command.deadline_value();
         let mut guard = StopOnDrop::new(&self.pool, self.pool.next_key());
         let line = stop::announced(command, guard.key());
-        let with_stdin = matches!(command.stdin_value(), Stdin::Bytes(_));
+        let with_stdin = *command.stdin_value() != Stdin::Empty;
         let opening =
             session::open(&self.pool, &line, command, with_stdin, Purpose::Command, guard.sent());
         let session = match timeout_at(deadline, opening).await {
             Ok(session) => session.inspect_err(|_| guard.let_go())?,
             Err(_) => return Err(self.no_session(command.deadline_value())),
         };
-        let (stdin, input) = (session.stdin, command.stdin_value().clone());
+        let input = command.stdin_value().clone();
+        let (held, stdin) = hold(session.stdin, command);
         let end = session.end;
         let stopper = SshStopper { pool: Arc::clone(&self.pool), key: guard.key().to_owned() };
         guard.let_go();
@@ -196,7 +207,10 @@ impl Shell for SshShell {
             stdout: session.stdout,
             stderr: session.stderr,
             feed: async move { feed(stdin, &input).await },
-            exit: end.wait(),
+            exit: async move {
+                let _held = held;
+                end.wait().await
+            },
             stopper,
             announcement: Some(ANNOUNCEMENT),
             deadline,

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::super::text::{command_end, indented};
 use super::record::TestRecord;
+use crate::seconds::Readable;
 use crate::sequencer::{PlannedTest, TestIndex};
 
 /// What goes on in a run now. Clones share it.
@@ -44,7 +45,7 @@ impl OnBoard {
             // Writing into a String cannot fail.
             let _ = writeln!(text, "{:indent$}{}", "", indented(line, indent + 2));
         };
-        let since = |at: Timestamp| time(now.duration_since(at).as_secs_f64());
+        let since = |at: Timestamp| Readable::seconds(now.duration_since(at).as_secs_f64());
         let mut head = format!("{} of {} tests ended", self.ended, self.planned.len());
         let _ = match self.running.len() {
             0 => write!(head, ", none is running"),
@@ -89,21 +90,6 @@ impl OnBoard {
     }
 
     const MOST_TESTS: usize = 100;
-}
-
-fn time(seconds: f64) -> String {
-    match seconds.max(0.0) {
-        seconds if seconds < 60.0 => format!("{seconds:.1} s"),
-        seconds => {
-            let whole = seconds as u64;
-            let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
-            if hours > 0 {
-                format!("{hours} h {minutes:02} m {seconds:02} s")
-            } else {
-                format!("{minutes} m {seconds:02} s")
-            }
-        }
-    }
 }
 
 #[cfg(test)]

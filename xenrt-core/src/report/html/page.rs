@@ -9,6 +9,7 @@ use askama::Template as _;
 use super::super::document::{LogKind, RunDocument, TestDocument};
 use super::rows::short;
 use crate::remote::shorten_middle;
+use crate::seconds::Readable;
 use crate::testcase::OutcomeKind;
 
 /// So many kinds of problems are shown above all else, and so many tests of each.
@@ -391,33 +392,14 @@ fn began(started: &str) -> String {
     }
 }
 
-/// A duration as the script of the page writes it.
+/// A duration as the script of the page writes it, too.
 fn took(seconds: f64) -> String {
-    let whole = seconds.round();
-    let minutes = (whole / 60.0).floor();
-    match seconds {
-        ..0.001 => format!("{:.2} ms", seconds * 1e3),
-        ..0.01 => format!("{:.1} ms", seconds * 1e3),
-        ..1.0 => format!("{:.0} ms", seconds * 1e3),
-        ..10.0 => format!("{seconds:.2} s"),
-        ..60.0 => format!("{seconds:.1} s"),
-        ..3600.0 => format!("{minutes:.0} m {:02.0} s", whole - minutes * 60.0),
-        _ => format!("{:.0} h {:02.0} m", (minutes / 60.0).floor(), minutes % 60.0),
-    }
+    Readable::seconds(seconds).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_short_words() {
-        let all = [0.00012, 0.0034, 0.25, 1.5, 42.0, 61.0, 3725.0].map(took);
-        assert_eq!(
-            all,
-            ["0.12 ms", "3.4 ms", "250 ms", "1.50 s", "42.0 s", "1 m 01 s", "1 h 02 m"]
-        );
-    }
 
     #[test]
     fn a_single_failure_of_many_can_be_seen_in_the_bar() {

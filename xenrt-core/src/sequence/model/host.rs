@@ -1,5 +1,7 @@
 //! The hosts that a sequence prepares, and what is to be on them.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 use super::{BridgeStep, GuestStep, NetworkRole, Place, StorageStep, StorageType, Topology, Word};
@@ -33,6 +35,9 @@ pub struct HostStep {
 }
 
 impl HostStep {
+    /// What the name of every host begins with.
+    const PREFIX: &str = "RESOURCE_HOST_";
+
     /// The host with this number and nothing said about it.
     pub fn new(id: u32, place: Place) -> Self {
         Self {
@@ -52,7 +57,11 @@ impl HostStep {
 
     /// The name by which tests know it always: `RESOURCE_HOST_<id>`, as in the original.
     pub fn name(&self) -> String {
-        format!("RESOURCE_HOST_{}", self.id)
+        let mut name = String::with_capacity(18);
+        name.push_str(Self::PREFIX);
+        // Writing into a String cannot fail.
+        let _ = write!(name, "{}", self.id);
+        name
     }
 
     /// Every name by which tests know it: [`name`](Self::name), the alias, and

@@ -9,7 +9,7 @@ mod pool;
 mod prepare;
 mod steps;
 mod storage;
-mod support;
+mod word;
 
 use std::collections::BTreeMap;
 
@@ -36,9 +36,12 @@ pub use pool::PoolStep;
 pub use prepare::Prepare;
 pub use steps::{
     Action, ActionStep, Argument, Block, BlockKind, Claim, Dependency, HostChoice, Node, Rounds,
-    TestStep, Word,
+    TestStep,
 };
 pub use storage::{StorageLinkArray, StorageOption, StorageStep, StorageType};
+pub(in crate::sequence) use word::FileText;
+pub(crate) use word::Origin;
+pub use word::Word;
 
 /// Where in a file something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -60,7 +63,7 @@ pub struct Sequence {
     pub file: String,
     /// `<variables>` and `<default>`: values by name; nested elements have names with `/` between
     /// the parts. References to other variables are replaced.
-    pub variables: BTreeMap<String, String>,
+    pub variables: BTreeMap<Word, Word>,
     /// `<preprepare>`: what is built before [`prepare`](Self::prepare), such as the hosts of which
     /// nested hosts are guests. Where a file has nested hosts and no `<preprepare>`, it is those.
     pub preprepare: Prepare,

@@ -1,14 +1,9 @@
 //! The tests of a sequence file: blocks, test cases and actions.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::Place;
+use super::{Place, Word};
 use crate::model::Ability;
-
-/// A word of a sequence file that many steps have in common (a group, a host, a test id), shared
-/// between them: a loop may make a hundred thousand steps.
-pub type Word = Arc<str>;
 
 /// One step of a test sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,7 +186,7 @@ pub struct Argument {
     /// The name before the `=`; `None` for a positional argument.
     pub name: Option<Word>,
     /// The value.
-    pub value: String,
+    pub value: Word,
     /// Where it stands.
     pub place: Place,
 }

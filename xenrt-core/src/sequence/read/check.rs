@@ -8,7 +8,7 @@ use super::reader::or;
 use crate::nearest::nearest;
 use crate::sequence::ReadOptions;
 use crate::sequence::diagnostic::{Diagnostic, DiagnosticKind};
-use crate::sequence::syntax::{NodeId, Source, Tree};
+use crate::sequence::syntax::{NodeId, Source, Tree, Written};
 use crate::sequence::vocabulary::{Attr, Content, Kind, Word};
 
 /// Gives every element of a tree its word, and tells of what is not right about them.
@@ -110,7 +110,9 @@ impl Check<'_> {
         if !self.in_collection {
             return;
         }
-        let Some((value, at, _)) = self.tree.text(text, self.source) else { return };
+        let Some(Written { text: value, at, .. }) = self.tree.text(text, self.source) else {
+            return;
+        };
         if !value.contains(['$', '%']) && !kind.fits(value) {
             let message = format!("<{}> is {:?}", word.tag().name(), value.trim());
             let problem = self.problem(DiagnosticKind::InvalidValue, at, message);
@@ -171,7 +173,7 @@ impl Check<'_> {
 
     fn literal_attribute(&mut self, node: NodeId, index: usize, name: Attr, word: Word) {
         let attribute = &self.tree.attributes(node)[index];
-        let value = attribute.value.get(self.source);
+        let value = self.tree.written(&attribute.value, self.source).text;
         let kind = word.kind(name);
         if kind == Kind::Free || value.contains(['$', '%']) || kind.fits(value) {
             return;

@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use super::reader::{FastSet, Reader};
 use super::steps::Inherited;
-use super::value::{MOST_HINTED, Value, shortened};
+use super::value::{MOST_HINTED, shortened};
 use super::variables::Local;
 use crate::nearest::hint;
 use crate::sequence::Block;
 use crate::sequence::diagnostic::DiagnosticKind;
-use crate::sequence::syntax::NodeId;
+use crate::sequence::model::Word as Text;
+use crate::sequence::syntax::{NodeId, Span};
 use crate::sequence::values::list;
 use crate::sequence::vocabulary::{Attr, Kind, Word};
 
@@ -33,7 +34,7 @@ impl Reader<'_> {
         else {
             return;
         };
-        let names: Vec<_> = list(&names.text).map(|name| self.share(name)).collect();
+        let names: Vec<_> = list(&names.text).map(|name| self.part(&names, name)).collect();
         let defaults = self.free(node, Attr::Defaults);
         let defaults: Vec<&str> = match &defaults {
             Some(defaults) => list(&defaults.text).collect(),
@@ -47,11 +48,12 @@ impl Reader<'_> {
         }
         let at = self.unit().tree.at(node);
         let before = self.locals.len();
-        for tuple in tuples(&values.text, names.len() > 1).skip(offset).take(limit) {
+        let whole = self.part(&values, &values.text);
+        for tuple in tuples(&whole, names.len() > 1).skip(offset).take(limit) {
             if !self.take_step(at) {
                 break;
             }
-            self.bind(&names, &values, tuple, &defaults);
+            self.bind(&names, (&whole, values.at), tuple, &defaults);
             self.steps(node, around, into);
             self.locals.truncate(before);
         }
@@ -68,13 +70,7 @@ impl Reader<'_> {
     }
 
     /// Gives the iterators their values of one round.
-    fn bind(
-        &mut self,
-        names: &[crate::sequence::model::Word],
-        values: &Value<'_>,
-        tuple: &str,
-        defaults: &[&str],
-    ) {
+    fn bind(&mut self, names: &[Text], (whole, at): (&Text, Span), tuple: &str, defaults: &[&str]) {
         let inside = tuple.strip_prefix('(').and_then(|tuple| tuple.strip_suffix(')'));
         let parts: Vec<&str> = match (names.len(), inside) {
             (1, _) => vec![tuple],
@@ -83,8 +79,8 @@ impl Reader<'_> {
         };
         if parts.len() > names.len() {
             let message = format!("{:?} has more than {} values", shortened(tuple), names.len());
-            let problem = self.problem(DiagnosticKind::InvalidValue, values.at, message);
-            let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+            let problem = self.problem(DiagnosticKind::InvalidValue, at, message);
+            let names: Vec<&str> = names.iter().map(Text::as_str).collect();
             self.push_lenient(
                 problem.help(format!("expected one for each of {}", names.join(", "))),
             );
@@ -95,14 +91,15 @@ impl Reader<'_> {
                 (_, Some(default)) => default,
                 (_, None) => {
                     let message = format!("{:?} has no value for {name}", shortened(tuple));
-                    let at = values.at;
                     let problem = self.problem(DiagnosticKind::InvalidValue, at, message);
                     self.push_lenient(problem.help("give it one, or `defaults`"));
                     &NOTHING
                 }
             };
             let value = if *value == "-" { "" } else { *value };
-            self.locals.push(Local { name: name.clone(), value: Some(value.into()) });
+            // A default is a part of another text.
+            let value = whole.inside(value).unwrap_or_else(|| value.into());
+            self.locals.push(Local { name: name.clone(), value: Some(value) });
         }
     }
 
@@ -141,10 +138,10 @@ impl Reader<'_> {
         if !name.settled {
             return;
         }
-        let wanted = name.trimmed().to_owned();
+        let wanted = self.word(&name);
         let Some((unit, collection)) = self.collections.get(&wanted).copied() else {
             let message = format!("no collection is called {wanted:?}");
-            let known = self.collections.keys().map(String::as_str).take(MOST_HINTED);
+            let known = self.collections.keys().map(Text::as_str).take(MOST_HINTED);
             let help = hint(&wanted, known);
             let problem = self.problem(DiagnosticKind::DanglingReference, name.at, message);
             let problem = problem.help("expected the name of a <collection>");
@@ -162,9 +159,9 @@ impl Reader<'_> {
         }
         let locals = self.parameters(node);
         let excludes = self.free(node, Attr::Exclude);
-        let excludes: FastSet<String> = match &excludes {
+        let excludes: FastSet<Text> = match &excludes {
             Some(excludes) if self.take_look(&excludes.text, excludes.at) => {
-                list(&excludes.text).map(str::to_owned).collect()
+                list(&excludes.text).map(|word| self.part(excludes, word)).collect()
             }
             _ => FastSet::default(),
         };
@@ -215,7 +212,7 @@ impl Reader<'_> {
                 let problem = self.problem(DiagnosticKind::Duplicate, at, message);
                 self.push_lenient(problem.help("remove one of them"));
             }
-            let value = value.settled.then(|| value.text.trim().into());
+            let value = value.settled.then(|| self.word(&value));
             locals.push(Local { name, value });
         }
         locals

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::reader::{Named, Reader};
 use super::variables::Definition;
 use crate::sequence::diagnostic::DiagnosticKind;
+use crate::sequence::model::Word as Text;
 use crate::sequence::syntax::{NodeId, Span};
 use crate::sequence::vocabulary::{Attr, Kind, Word};
 
@@ -36,19 +37,6 @@ impl Reader<'_> {
         self.current = 0;
     }
 
-    fn value_of(&self, name: &str) -> Option<&str> {
-        self.globals.get(name)?.as_deref().ok()
-    }
-
-    /// All variables with their values; those that cannot be settled as they stand.
-    pub(super) fn variables(&self) -> BTreeMap<String, String> {
-        let value = |name: &str| match self.value_of(name) {
-            Some(value) => value.to_owned(),
-            None => self.globals.definition(name).map_or_else(String::new, |it| it.raw.clone()),
-        };
-        self.globals.names().map(|name| (name.to_owned(), value(name))).collect()
-    }
-
     pub(super) fn semaphores(&mut self) -> BTreeMap<String, usize> {
         // Their counts may refer to variables, so they are read after these.
         self.semaphores_of(0);
@@ -63,7 +51,7 @@ impl Reader<'_> {
             match unit.tree.word(child) {
                 Word::Variables => {
                     for variable in unit.tree.elements(child) {
-                        self.variable(variable, String::new());
+                        self.variable(variable, None);
                     }
                 }
                 Word::Default => self.default(child),
@@ -81,10 +69,16 @@ impl Reader<'_> {
     }
 
     /// A variable, and those within it.
-    fn variable(&mut self, node: NodeId, around: String) {
+    fn variable(&mut self, node: NodeId, around: Option<&Text>) {
         let unit = self.unit();
-        let own = unit.tree.name(node, &unit.source);
-        let name = if around.is_empty() { own.to_owned() } else { format!("{around}/{own}") };
+        let at = unit.tree.at(node);
+        let name = match around {
+            None => unit.source.word(&(at.start() + 1..at.end())),
+            Some(around) => {
+                let own = unit.tree.name(node, &unit.source);
+                Text::from(format!("{around}/{own}"))
+            }
+        };
         if let Some(attribute) = unit.tree.attributes(node).first() {
             let message = format!("the variable <{name}> has an attribute");
             let at = attribute.name_at;
@@ -93,17 +87,12 @@ impl Reader<'_> {
         }
         let mut first: Option<Span> = None;
         for child in unit.tree.children(node) {
-            let Some((text, at, literal)) = unit.tree.text(child, &unit.source) else {
-                self.variable(child, name.clone());
+            let Some(text) = unit.tree.text(child, &unit.source) else {
+                self.variable(child, Some(&name));
                 continue;
             };
-            let trimmed = text.trim();
-            let at = if literal {
-                let lead = text.len() - text.trim_start().len();
-                (at.start() + lead..at.start() + lead + trimmed.len()).into()
-            } else {
-                at
-            };
+            let text = text.trimmed();
+            let (at, literal) = (text.at, text.literal);
             if let Some(first) = first {
                 let message = format!("the variable <{name}> has more than one text");
                 let problem = self.problem(DiagnosticKind::Duplicate, at, message);
@@ -112,16 +101,16 @@ impl Reader<'_> {
                 continue;
             }
             first = Some(at);
-            let raw = trimmed.to_owned();
+            let raw = self.literal(&text, text.text);
             let definition = Definition { raw, unit: self.current, at, literal, yields: false };
-            let before = self.globals.define(&name, definition);
+            let before = self.globals.define(name.clone(), definition);
             if before.is_some_and(|before| !before.yields) {
                 let message = format!("the variable <{name}> is defined again");
                 let problem = self.problem(DiagnosticKind::Duplicate, unit.tree.at(node), message);
                 self.push(problem.warning().help("this definition counts; remove the other"));
             }
         }
-        if let Some((_, meant)) = MISTYPED.iter().find(|(wrong, _)| *wrong == name) {
+        if let Some((_, meant)) = MISTYPED.iter().find(|(wrong, _)| name == *wrong) {
             let message = format!("nothing reads the variable <{name}>");
             let problem = self.problem(DiagnosticKind::NoEffect, unit.tree.at(node), message);
             self.push(problem.warning().help(format!("did you mean <{meant}>?")));
@@ -136,16 +125,17 @@ impl Reader<'_> {
             return;
         };
         let name_at = name.value.at;
-        let name = name.value.get(&unit.source).trim().to_owned();
-        let raw = value.value.get(&unit.source).to_owned();
-        let (at, literal) = (value.value.at, value.value.own.is_none());
+        let name = self.literal_word(&name.value);
+        let value = unit.tree.written(&value.value, &unit.source);
+        let (at, literal) = (value.at, value.literal);
+        let raw = self.literal(&value, value.text);
         let definition = Definition { raw, unit: self.current, at, literal, yields: true };
         if name.is_empty() {
             let message = "`name` of <default> is empty";
             let problem = self.problem(DiagnosticKind::InvalidValue, name_at, message);
             return self.push_lenient(problem.help("give it a value, or remove it"));
         }
-        let before = self.globals.define(&name, definition);
+        let before = self.globals.define(name.clone(), definition);
         if before.is_some_and(|before| before.yields) {
             let message = format!("the default of {name:?} is defined again");
             let problem = self.problem(DiagnosticKind::Duplicate, unit.tree.at(node), message);
@@ -157,7 +147,7 @@ impl Reader<'_> {
         let unit = self.unit();
         let Some(name) = unit.tree.attribute(node, Attr::Name) else { return };
         let at = name.value.at;
-        let name = name.value.get(&unit.source).trim().to_owned();
+        let name = self.literal_word(&name.value);
         let first = self.collections.insert(name.clone(), (self.current, node));
         if let Some((in_unit, first)) = first {
             let first = Named { unit: in_unit, at: self.units[in_unit].tree.at(first) };

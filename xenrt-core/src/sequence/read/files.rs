@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::check;
 use crate::sequence::diagnostic::{Diagnostic, DiagnosticKind};
-use crate::sequence::syntax::{self, NodeId, Source, Span, Tree};
+use crate::sequence::syntax::{self, NodeId, Source, Span, Tree, Written};
 use crate::sequence::vocabulary::{Attr, Tag, Word};
 use crate::sequence::{Mode, ReadOptions};
 
@@ -26,9 +26,9 @@ pub(super) fn load(
 ) -> (Vec<Unit>, Vec<(usize, Diagnostic)>) {
     let mut loading = Loading {
         options,
-        units: Vec::new(),
+        units: Vec::with_capacity(1),
         problems: Vec::new(),
-        way: vec![source.file().to_owned()],
+        way: Vec::new(),
         bytes_left: options.limits.bytes().saturating_sub(source.text().len()),
     };
     loading.unit(Arc::clone(source));
@@ -83,7 +83,8 @@ impl Loading<'_> {
         let unit = &self.units[from];
         let source = Arc::clone(&unit.source);
         let attribute = unit.tree.attribute(node, Attr::Filename)?;
-        let (name, at) = (attribute.value.get(&source).trim().to_owned(), attribute.value.at);
+        let name = unit.tree.written(&attribute.value, &source).text.trim().to_owned();
+        let at = attribute.value.at;
         let mut tell = |kind, message: String, help: String| {
             let problem = Diagnostic::new(&source, kind, &at.range(), message).help(help);
             self.problems.push((from, problem));
@@ -99,6 +100,9 @@ impl Loading<'_> {
             let help = "this program reads no other file than the sequence";
             return tell(DiagnosticKind::CannotInclude, message, help.into());
         };
+        if self.way.is_empty() {
+            self.way.push(self.units[0].source.file().to_owned());
+        }
         let file = match loader.load(&name, self.bytes_left) {
             Ok(file) => file,
             Err(error) => {
@@ -151,7 +155,7 @@ fn describe(tree: &mut Tree, source: &Arc<Source>, told: &mut Vec<Diagnostic>) {
         .collect();
     for parent in parents {
         let Some(child) = tree.children(parent).next() else { continue };
-        let Some((text, at, literal)) = tree.text(child, source) else { continue };
+        let Some(Written { text, at, literal, .. }) = tree.text(child, source) else { continue };
         let word = match tree.tag(parent) {
             Some(Tag::Preprepare) => Word::Preprepare,
             _ => Word::Prepare,

@@ -1,10 +1,12 @@
 //! `<vm>`, `<vmgroup>` and `<template>`.
 
+use super::few::Few;
 use super::prepare::Building;
-use super::reader::{FastSet, Reader};
+use super::reader::Reader;
 use super::value::{MOST_HINTED, Value};
-use crate::model::{GuestSpec, Memory};
+use crate::model::{Memory, validate_guest_name};
 use crate::sequence::diagnostic::DiagnosticKind;
+use crate::sequence::model::Word as Text;
 use crate::sequence::syntax::{NodeId, Span};
 use crate::sequence::values::{list, parse_address};
 use crate::sequence::vocabulary::{Attr, Kind, Word};
@@ -14,11 +16,11 @@ impl Reader<'_> {
     /// `<vm>` or `<template>`.
     pub(super) fn guest(&mut self, node: NodeId, building: &mut Building) -> Option<GuestStep> {
         let value = self.attribute(node, Attr::Name)?;
-        let name = value.trimmed().to_owned();
+        let name = self.word(&value);
         if value.settled {
             self.guest_name(&name, value.at, building);
         }
-        Some(self.describe_guest(node, name))
+        Some(self.describe_guest(node, name.to_string()))
     }
 
     /// `<vmgroup>`: so many guests, called `<basename>-0` and so on.
@@ -33,7 +35,7 @@ impl Reader<'_> {
             }
             let name = format!("{}-{number}", base.trimmed());
             if base.settled {
-                self.guest_name(&name, base.at, building);
+                self.guest_name(&name.as_str().into(), base.at, building);
             }
             let like = like.get_or_insert_with(|| self.describe_guest(node, name.clone()));
             guests.push(GuestStep { name, ..like.clone() });
@@ -41,13 +43,13 @@ impl Reader<'_> {
         guests
     }
 
-    fn guest_name(&mut self, name: &str, at: Span, building: &mut Building) {
-        if let Err(error) = GuestSpec::new(name).validate() {
+    fn guest_name(&mut self, name: &Text, at: Span, building: &mut Building) {
+        if let Err(error) = validate_guest_name(name) {
             let problem = self.problem(DiagnosticKind::InvalidValue, at, error.to_string());
             self.push_lenient(problem.help("expected a name such as \"tiny\""));
         }
         let named = self.named(at);
-        if let Some(first) = building.guests.insert(name.to_owned(), named) {
+        if let Some(first) = building.guests.insert(name.clone(), named) {
             let what = format!("guest called {name:?}");
             self.again(&what, at, first, "give each guest of the file its own name");
         }
@@ -56,8 +58,9 @@ impl Reader<'_> {
     fn describe_guest(&mut self, node: NodeId, name: String) -> GuestStep {
         let unit = self.unit();
         let mut guest = GuestStep::new(name, self.place(unit.tree.at(node)));
-        let mut seen: Vec<(Word, NodeId)> = Vec::new();
-        let (mut vifs, mut disks) = (FastSet::default(), FastSet::default());
+        // What there is one of, a bit each.
+        let mut seen = 0_u128;
+        let (mut vifs, mut disks) = (Few::default(), Few::default());
         for child in unit.tree.elements(node) {
             if self.filtered(child) || self.exhausted {
                 continue;
@@ -73,10 +76,14 @@ impl Reader<'_> {
                     }
                 }
                 _ => {
-                    if let Some((_, first)) = seen.iter().find(|(other, _)| *other == word) {
-                        self.second(child, *first);
+                    let bit = 1_u128 << word as u8;
+                    if seen & bit != 0 {
+                        let same = |other: &NodeId| unit.tree.word(*other) == word;
+                        if let Some(first) = unit.tree.elements(node).find(same) {
+                            self.second(child, first);
+                        }
                     }
-                    seen.push((word, child));
+                    seen |= bit;
                     self.describe_part(child, word, &mut guest);
                 }
             }
@@ -159,7 +166,7 @@ impl Reader<'_> {
         parameters
     }
 
-    fn vif(&mut self, node: NodeId, vifs: &mut Vec<VifStep>, taken: &mut FastSet<u32>) {
+    fn vif(&mut self, node: NodeId, vifs: &mut Vec<VifStep>, taken: &mut Few<u32>) {
         let network = self.string(node, Attr::Bridge);
         let address = self.address(node);
         let direct = self.flag(node, Attr::Sriov).unwrap_or(false);
@@ -200,7 +207,7 @@ impl Reader<'_> {
         address
     }
 
-    fn disk(&mut self, node: NodeId, disks: &mut Vec<DiskStep>, taken: &mut FastSet<u32>) {
+    fn disk(&mut self, node: NodeId, disks: &mut Vec<DiskStep>, taken: &mut Few<u32>) {
         let size = self.number(node, Attr::Size).map(|gib: u64| Memory::gib(gib));
         let format = self.flag(node, Attr::Format).unwrap_or(false);
         let count = match self.unit().tree.attribute(node, Attr::Number) {
@@ -229,10 +236,10 @@ impl Reader<'_> {
 
     fn script_reference(&mut self, node: NodeId) -> Option<crate::sequence::Word> {
         let value = self.attribute(node, Attr::Name)?;
-        let name = self.share(value.trimmed());
+        let name = self.word(&value);
         if value.settled && !self.names.scripts.contains_key(&*name) {
             let message = format!("no script is called {:?}", &*name);
-            let known = self.names.scripts.keys().map(String::as_str).take(MOST_HINTED);
+            let known = self.names.scripts.keys().map(Text::as_str).take(MOST_HINTED);
             let help = crate::nearest::hint(&name, known);
             let problem = self
                 .problem(DiagnosticKind::DanglingReference, value.at, message)

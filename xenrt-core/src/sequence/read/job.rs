@@ -1,7 +1,7 @@
 //! `<script>`, `<perfcheck>` and `<scheduler>`.
 
 use super::reader::Reader;
-use super::value::Value;
+use super::value::{Replaced, Value};
 use crate::sequence::diagnostic::DiagnosticKind;
 use crate::sequence::model::Word as Text;
 use crate::sequence::syntax::{NodeId, Span};
@@ -18,9 +18,9 @@ impl Reader<'_> {
         let value = self.attribute(node, Attr::Filename)?;
         let kind = self.shared(node, Attr::Type);
         let kind = kind.unwrap_or_else(|| self.share(DEFAULT_SCRIPT_TYPE));
-        let name = self.share(value.trimmed());
+        let name = self.word(&value);
         let named = self.named(value.at);
-        if let Some(first) = self.names.scripts.insert(name.to_string(), named) {
+        if let Some(first) = self.names.scripts.insert(name.clone(), named) {
             let what = format!("script called {:?}", &*name);
             self.again(&what, value.at, first, "remove one of them");
         }
@@ -135,7 +135,7 @@ impl Reader<'_> {
     fn words(&mut self, node: NodeId, into: &mut Vec<Text>) {
         let Some(value) = self.text(node) else { return };
         for word in list(&value.text) {
-            into.push(self.share(word));
+            into.push(self.part(&value, word));
         }
     }
 
@@ -144,7 +144,7 @@ impl Reader<'_> {
         let Some(value) = self.text(node) else { return Vec::new() };
         let mut wishes = Vec::new();
         for part in value.text.split('/').map(str::trim).filter(|part| !part.is_empty()) {
-            match self.wish(part) {
+            match self.wish(&value, part) {
                 Some(wish) => wishes.push(wish),
                 None if value.settled => {
                     let message = format!("a resource is {part:?}");
@@ -158,7 +158,7 @@ impl Reader<'_> {
         wishes
     }
 
-    fn wish(&mut self, text: &str) -> Option<ResourceWish> {
+    fn wish(&mut self, whole: &Value<'_>, text: &str) -> Option<ResourceWish> {
         let sign = text.find(['<', '>', '='])?;
         let (name, rest) = text.split_at(sign);
         let (relation, value) = if let Some(value) = rest.strip_prefix("<=") {
@@ -176,7 +176,11 @@ impl Reader<'_> {
         if name.is_empty() || value.is_empty() || value.contains(['<', '>', '=']) {
             return None;
         }
-        Some(ResourceWish { name: self.share(name), relation, value: self.share(value) })
+        Some(ResourceWish {
+            name: self.part(whole, name),
+            relation,
+            value: self.part(whole, value),
+        })
     }
 
     /// `NAME=VALUE`.
@@ -189,7 +193,7 @@ impl Reader<'_> {
         let (name, rest) = (name.trim(), rest.trim());
         if name == "MACHINES_REQUIRED" && value.settled {
             let at: Span = value.place_of(rest);
-            let number = Value { text: rest.into(), at, literal: false, settled: true };
+            let number = Value { text: Replaced::Not(rest), at, literal: false, settled: true };
             into.machines = self.as_number(&number, &name, Kind::Number(1, 10_000));
         }
         into.parameters.insert(name.to_owned(), rest.to_owned());

@@ -10,6 +10,7 @@ mod check;
 mod cloud;
 mod control;
 mod definitions;
+mod few;
 mod files;
 mod guest;
 mod host;
@@ -85,8 +86,8 @@ impl Reader<'_> {
         }
         sequence.tests = steps::one_root(blocks);
         sequence.semaphores = self.semaphores();
-        sequence.variables = self.variables();
         self.check_references(&sequence);
+        sequence.variables = std::mem::take(&mut self.globals).into_values();
         sequence
     }
 

@@ -28,7 +28,7 @@ impl Reader<'_> {
     pub(super) fn topology(&mut self, node: NodeId) -> Topology {
         let unit = self.unit();
         let controller = self.attribute(node, Attr::Controller).map(|value| {
-            let name = self.share(value.trimmed());
+            let name = self.word(&value);
             if value.settled {
                 self.refer(Referred::Guest, &name, &value);
             }

@@ -5,6 +5,7 @@ use super::storage::StorageNames;
 use super::value::MOST_HINTED;
 use crate::nearest::hint;
 use crate::sequence::diagnostic::DiagnosticKind;
+use crate::sequence::model::Word as Text;
 use crate::sequence::syntax::{NodeId, Span};
 use crate::sequence::vocabulary::{Attr, Word};
 use crate::sequence::{AllHostsStep, HostStep, PoolStep, Prepare, PrivateVlan, SharedHostStep};
@@ -16,8 +17,8 @@ pub(super) struct Building {
     /// Names of hosts with their index; `None` for those of an `<allhosts>`.
     pub(super) hosts: FastMap<String, (Option<usize>, Named)>,
     pools: FastMap<String, Named>,
-    vlans: FastMap<String, Named>,
-    pub(super) guests: FastMap<String, Named>,
+    vlans: FastMap<Text, Named>,
+    pub(super) guests: FastMap<Text, Named>,
     pub(super) storage: StorageNames,
 }
 
@@ -173,8 +174,8 @@ impl Reader<'_> {
 
     fn private_vlan(&mut self, node: NodeId, building: &mut Building) {
         let Some(value) = self.attribute(node, Attr::Name) else { return };
-        let name = self.share(value.trimmed());
-        let first = building.vlans.insert(name.to_string(), self.named(value.at));
+        let name = self.word(&value);
+        let first = building.vlans.insert(name.clone(), self.named(value.at));
         if let Some(first) = first {
             let what = format!("VLAN called {:?}", &*name);
             self.again(&what, value.at, first, "give each its own name");

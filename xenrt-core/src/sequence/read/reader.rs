@@ -3,13 +3,13 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::files::{Unit, lenient};
+use super::value::{Replaced, Value};
 use super::variables::{Globals, Local};
 use crate::sequence::diagnostic::{Diagnostic, DiagnosticKind};
 use crate::sequence::model::Word as Text;
-use crate::sequence::syntax::{NodeId, Span};
+use crate::sequence::syntax::{NodeId, Span, TextNode, Written};
 use crate::sequence::{Limits, Mode, Place, ReadOptions};
 
 /// Maps and sets that are looked into often. Their hashes are seeded, so that no file can be made to
@@ -27,11 +27,11 @@ pub(super) struct Reader<'u> {
     /// Variables of loops and inclusions, the innermost last.
     pub(super) locals: Vec<Local>,
     /// What the inclusions leave out, the innermost last.
-    pub(super) excludes: Vec<FastSet<String>>,
+    pub(super) excludes: Vec<FastSet<Text>>,
     /// Collections by name: the file and the element.
-    pub(super) collections: BTreeMap<String, (usize, NodeId)>,
+    pub(super) collections: BTreeMap<Text, (usize, NodeId)>,
     /// The collections that are being inserted, and elements within elements.
-    pub(super) including: Vec<String>,
+    pub(super) including: Vec<Text>,
     pub(super) depth: usize,
     /// Where the file itself includes what is read just now from another.
     pub(super) insertion: Option<Place>,
@@ -41,7 +41,9 @@ pub(super) struct Reader<'u> {
     /// Where the last place was found.
     near: Cell<usize>,
     /// The element that was looked at last, and which attributes it has.
-    pub(super) given: Cell<Option<(usize, NodeId, u128)>>,
+    pub(super) looked_at: Cell<Option<(usize, NodeId, u128)>>,
+    /// The last text whose variables were replaced, for its room.
+    pub(super) replacing: String,
     /// Whether some test depends on another.
     pub(super) dependencies: bool,
     problems: Vec<(usize, Diagnostic)>,
@@ -78,10 +80,10 @@ pub(super) struct Reference {
 /// Names that were met.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    pub(super) guests: FastMap<String, Named>,
+    pub(super) guests: FastMap<Text, Named>,
     /// Guests that tests make.
-    pub(super) guests_made: FastSet<String>,
-    pub(super) scripts: FastMap<String, Named>,
+    pub(super) guests_made: FastSet<Text>,
+    pub(super) scripts: FastMap<Text, Named>,
     pub(super) references: Vec<Reference>,
     /// References to one name are looked at once for each place.
     pub(super) referred: FastSet<(usize, usize, Text)>,
@@ -107,7 +109,8 @@ impl<'u> Reader<'u> {
             semaphores: BTreeMap::new(),
             texts: FastSet::default(),
             near: Cell::new(0),
-            given: Cell::new(None),
+            looked_at: Cell::new(None),
+            replacing: String::new(),
             dependencies: false,
             problems: Vec::new(),
             told: FastSet::default(),
@@ -145,14 +148,46 @@ impl<'u> Reader<'u> {
         Named { unit: self.current, at }
     }
 
-    /// One text for all that are the same.
+    /// One text for all that are the same and that are not written out in a file.
     pub(super) fn share(&mut self, text: &str) -> Text {
         if let Some(known) = self.texts.get(text) {
-            return Arc::clone(known);
+            return known.clone();
         }
         let new: Text = text.into();
-        self.texts.insert(Arc::clone(&new));
+        self.texts.insert(new.clone());
         new
+    }
+
+    /// A part of a text as it stands in the tree.
+    pub(super) fn literal(&mut self, text: &Written<'_>, part: &str) -> Text {
+        let within = part.as_ptr().addr().checked_sub(text.text.as_ptr().addr());
+        match within.filter(|_| text.literal) {
+            Some(start) => {
+                let at = text.place(&(start..start + part.len()));
+                self.unit().source.word(&at.range())
+            }
+            None => self.share(part),
+        }
+    }
+
+    /// The text of an attribute as it stands there, without the white space around it.
+    pub(super) fn literal_word(&mut self, text: &TextNode) -> Text {
+        let unit = self.unit();
+        let text = unit.tree.written(text, &unit.source);
+        self.literal(&text, text.text.trim())
+    }
+
+    /// The text of a value without the white space around it.
+    pub(super) fn word(&mut self, value: &Value<'_>) -> Text {
+        self.part(value, value.trimmed())
+    }
+
+    /// A part of the text of a value.
+    pub(super) fn part(&mut self, value: &Value<'_>, part: &str) -> Text {
+        match &value.text {
+            Replaced::Not(_) => self.literal(&value.written(), part),
+            Replaced::By(text) => text.inside(part).unwrap_or_else(|| self.share(part)),
+        }
     }
 
     // ---- problems ----

@@ -7,6 +7,7 @@ use super::reader::{Reader, Reference, Referred};
 use super::value::MOST_HINTED;
 use crate::nearest::hint;
 use crate::sequence::diagnostic::DiagnosticKind;
+use crate::sequence::model::Word as Text;
 use crate::sequence::syntax::Span;
 use crate::sequence::{Block, Dependency, Node, Prepare, Sequence};
 
@@ -16,7 +17,8 @@ impl Reader<'_> {
         if self.names.partial || self.exhausted {
             return;
         }
-        let hosts = host_names(sequence);
+        // Most files refer to none.
+        let mut hosts = None;
         let prepares = [&sequence.preprepare, &sequence.prepare];
         let covered = Covered::of(prepares.iter().flat_map(|prepare| &prepare.all_hosts));
         for Reference { to, name, place } in std::mem::take(&mut self.names.references) {
@@ -26,6 +28,7 @@ impl Reader<'_> {
             let (what, known, hint, define) = match to {
                 Referred::Host => {
                     // Without <prepare>, the hosts are those of the lab, whatever there are.
+                    let hosts = hosts.get_or_insert_with(|| host_names(sequence));
                     let of_lab = hosts.is_empty() && name.starts_with("RESOURCE_HOST_");
                     let known = of_lab || hosts.contains(&*name) || covered.has(&name);
                     let all = hosts.iter().map(String::as_str).take(MOST_HINTED);
@@ -39,7 +42,7 @@ impl Reader<'_> {
                     let known =
                         names.guests.contains_key(&*name) || names.guests_made.contains(&*name);
                     let all = names.guests.keys().chain(&names.guests_made);
-                    let all = all.map(String::as_str).take(MOST_HINTED);
+                    let all = all.map(Text::as_str).take(MOST_HINTED);
                     let hint = if known { String::new() } else { hint(&name, all) };
                     let define = "expected the name of a <vm> in <prepare>, or of a guest that a \
                                   test makes (<arg>guest=NAME</arg>)";
@@ -80,17 +83,29 @@ impl Reader<'_> {
                     None => dependency.name.to_string(),
                 };
                 let help = hint(&name, tests.full.iter().map(String::as_str).take(MOST_HINTED));
-                (dependency.place, name, help)
+                (Dependency::clone(dependency), name, help)
             })
             .collect();
-        for (place, name, help) in told {
-            let at: Span = (place.offset..place.offset + place.length).into();
+        for (dependency, name, help) in told {
+            let place = dependency.place;
+            let mut at: Span = (place.offset..place.offset + place.length).into();
+            // Its place is in the file itself; what is written in another is told there.
+            let written = self.units.iter().position(|unit| unit.source.has(&dependency.name));
+            if let Some(unit) = written.filter(|unit| *unit > 0) {
+                let name = dependency.name.range();
+                let group = dependency.group.as_ref();
+                let group = group.filter(|group| self.units[unit].source.has(group));
+                let start = group.map_or(name.start, |group| group.range().start.min(name.start));
+                self.current = unit;
+                at = (start..name.end).into();
+            }
             let message = format!("no test is called {name:?}");
             let problem = self
                 .problem(DiagnosticKind::DanglingReference, at, message)
                 .help("expected \"group:test\" or \"test\" with the names of a test of the file")
                 .help(help.trim_start_matches("; ").to_owned());
             self.push_lenient(problem);
+            self.current = 0;
         }
     }
 }

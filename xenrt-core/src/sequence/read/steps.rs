@@ -140,7 +140,7 @@ impl Reader<'_> {
         }
         // One without an id was told.
         let id = self.attribute(node, Attr::Id)?;
-        let shared = self.share(id.trimmed());
+        let shared = self.word(&id);
         let mut test = TestStep::new(shared, self.place(at));
         test.id_place = self.place(id.at);
         test.name = self.shared(node, Attr::Name);
@@ -164,19 +164,18 @@ impl Reader<'_> {
         self.common(node, around, &mut test);
         let own_group = self.unit().tree.attribute(node, Attr::Group).is_some();
         if !own_group {
-            let path = path.trimmed();
+            let text = path.trimmed();
             // The original's names of groups were at most so long.
-            let start = path.char_indices().rev().nth(31).map_or(0, |(at, _)| at);
-            test.group = Some(self.share(&path[start..]));
+            let start = text.char_indices().rev().nth(31).map_or(0, |(at, _)| at);
+            test.group = Some(self.part(&path, &text[start..]));
         }
         let own_name = self.shared(node, Attr::Name);
-        let class_name = class.as_ref().map(|class| class.trimmed().to_owned());
-        test.name = own_name.or_else(|| class_name.map(|name| self.share(&name)));
+        test.name = own_name.or_else(|| class.as_ref().map(|class| self.word(class)));
         for (name, value) in [("path", Some(path)), ("class", class), ("tags", tags)] {
             let Some(value) = value else { continue };
             test.arguments.push(Argument {
                 name: Some(self.share(name)),
-                value: value.trimmed().to_owned(),
+                value: self.word(&value),
                 place: self.place(value.at),
             });
         }
@@ -232,7 +231,7 @@ impl Reader<'_> {
     fn host_choice(&mut self, node: NodeId) -> Option<HostChoice> {
         let unit = self.unit();
         let attribute = unit.tree.attribute(node, Attr::Host)?;
-        if attribute.value.get(&unit.source).trim() == "any" {
+        if unit.tree.written(&attribute.value, &unit.source).text.trim() == "any" {
             return Some(HostChoice::Any);
         }
         self.reference(node, Attr::Host, Referred::Host).map(HostChoice::Named)
@@ -241,7 +240,7 @@ impl Reader<'_> {
     /// A `host` or `guest`; whether somebody is called so is looked at when all are known.
     fn reference(&mut self, node: NodeId, name: Attr, to: Referred) -> Option<Text> {
         let value = self.attribute(node, name)?;
-        let name = self.share(value.trimmed());
+        let name = self.word(&value);
         if value.settled {
             self.refer(to, &name, &value);
         }
@@ -249,8 +248,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn refer(&mut self, to: Referred, name: &Text, value: &Value<'_>) {
+        // What is read once is referred to once.
+        let again = !self.locals.is_empty() || !self.including.is_empty();
         let key = (self.current, value.at.start(), name.clone());
-        if self.names.referred.insert(key) {
+        if !again || self.names.referred.insert(key) {
             let place = self.named(value.at);
             self.names.references.push(Reference { to, name: name.clone(), place });
         }
@@ -261,7 +262,7 @@ impl Reader<'_> {
         let flag = self.flag(node, Attr::Blocker)?;
         let unit = self.unit();
         if let Some(attribute) = unit.tree.attribute(node, Attr::Blocker)
-            && matches!(attribute.value.get(&unit.source).trim(), "0" | "1")
+            && matches!(unit.tree.written(&attribute.value, &unit.source).text.trim(), "0" | "1")
         {
             let said = if flag { "yes" } else { "no" };
             let message = format!("`blocker` is read as {said}");
@@ -295,8 +296,8 @@ impl Reader<'_> {
                 self.push_lenient(problem);
                 continue;
             }
-            let group = group.map(|group| self.share(group));
-            all.push(Dependency { group, name: self.share(name), place });
+            let group = group.map(|group| self.part(&value, group));
+            all.push(Dependency { group, name: self.part(&value, name), place });
         }
         all
     }
@@ -348,26 +349,24 @@ impl Reader<'_> {
         let before = into.len();
         let name = self.attribute(node, Attr::Name);
         if let Some(value) = self.free(node, Attr::Value) {
-            let name = name.as_ref().map(|name| self.share(name.trimmed()));
-            self.push_argument(name, value.trimmed().to_owned(), &value, into);
+            let name = name.as_ref().map(|name| self.word(name));
+            self.push_argument(name, value.trimmed(), &value, into);
         } else {
             for child in unit.tree.children(node) {
-                let Some((text, at, literal)) = unit.tree.text(child, &unit.source) else {
-                    continue;
-                };
-                let value = self.trimmed_value(text, at, literal);
+                let Some(text) = unit.tree.text(child, &unit.source) else { continue };
+                let value = self.expand(text.trimmed());
                 if let Some(name) = &name {
-                    let name = self.share(name.trimmed());
-                    self.push_argument(Some(name), value.text.clone().into_owned(), &value, into);
+                    let name = self.word(name);
+                    self.push_argument(Some(name), &value.text, &value, into);
                     continue;
                 }
                 match value.text.split_once('=') {
                     Some((name, rest)) if is_name(name) => {
-                        let name = self.share(name);
-                        self.push_argument(Some(name), rest.to_owned(), &value, into);
+                        let name = self.part(&value, name);
+                        self.push_argument(Some(name), rest, &value, into);
                     }
                     _ => {
-                        self.push_argument(None, value.text.clone().into_owned(), &value, into);
+                        self.push_argument(None, &value.text, &value, into);
                     }
                 }
             }
@@ -382,15 +381,13 @@ impl Reader<'_> {
     fn push_argument(
         &mut self,
         name: Option<Text>,
-        value: String,
+        part: &str,
         from: &Value<'_>,
         into: &mut Vec<Argument>,
     ) {
         // The original's installation tests make the guest that their argument `guest` names.
-        if from.settled
-            && name.as_deref() == Some("guest")
-            && !self.names.guests_made.contains(&value)
-        {
+        let value = self.part(from, part);
+        if from.settled && name.as_deref() == Some("guest") {
             self.names.guests_made.insert(value.clone());
         }
         into.push(Argument { name, value, place: self.place(from.at) });
@@ -448,8 +445,12 @@ impl Reader<'_> {
 /// What can stand before the `=` of an argument; anything else is part of a positional one, such
 /// as an address with a query in it.
 fn is_name(text: &str) -> bool {
-    let inner = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '.');
-    !text.is_empty() && text.chars().all(inner)
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'/' | b'.');
+    if text.bytes().all(plain) {
+        return !text.is_empty();
+    }
+    text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '.'))
 }
 
 /// The blocks of several `<testsequence>` as one, as the original ran them: what blocks a step

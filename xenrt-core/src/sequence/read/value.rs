@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::ops::Range;
-use std::sync::Arc;
+use std::ops::{Deref, Range};
 use std::time::Duration;
 
 use super::reader::Reader;
@@ -12,17 +11,38 @@ use crate::lab::deadlines::parse_duration;
 use crate::nearest::nearest;
 use crate::sequence::diagnostic::DiagnosticKind;
 use crate::sequence::model::Word as Text;
-use crate::sequence::syntax::{NodeId, Span};
+use crate::sequence::syntax::{NodeId, Span, Written, trim};
 use crate::sequence::values::parse_bool;
 use crate::sequence::vocabulary::{Attr, Content, Kind};
 
 /// So many names are looked at for the nearest one: a hint must not take longer than the file.
 pub(super) const MOST_HINTED: usize = 1000;
 
+/// What a text of the file is after its variables were replaced.
+#[derive(Debug, Clone)]
+pub(super) enum Replaced<'u> {
+    /// As it stands in the tree: it refers to none.
+    Not(&'u str),
+    /// Another text.
+    By(Text),
+}
+
+impl Deref for Replaced<'_> {
+    type Target = str;
+
+    #[inline]
+    fn deref(&self) -> &str {
+        match self {
+            Self::Not(text) => text,
+            Self::By(text) => text,
+        }
+    }
+}
+
 /// A text of the file after its variables were replaced.
 #[derive(Debug, Clone)]
 pub(super) struct Value<'u> {
-    pub(super) text: Cow<'u, str>,
+    pub(super) text: Replaced<'u>,
     pub(super) at: Span,
     /// Whether the text is the bytes at its place, so that a part of it has one too.
     pub(super) literal: bool,
@@ -33,16 +53,16 @@ pub(super) struct Value<'u> {
 
 impl Value<'_> {
     pub(super) fn trimmed(&self) -> &str {
-        self.text.trim()
+        trim(&self.text)
+    }
+
+    pub(super) fn written(&self) -> Written<'_> {
+        Written { text: &self.text, at: self.at, literal: self.literal, refers: false }
     }
 
     /// The place of a part of the text.
     pub(super) fn part(&self, within: Range<usize>) -> Span {
-        if self.literal {
-            (self.at.start() + within.start..self.at.start() + within.end).into()
-        } else {
-            self.at
-        }
+        self.written().place(&within)
     }
 
     /// The place of a part that is a slice of the text.
@@ -57,12 +77,32 @@ impl Value<'_> {
 
 impl<'u> Reader<'u> {
     /// The text with its variables replaced.
-    pub(super) fn expand(&mut self, text: &'u str, at: Span, literal: bool) -> Value<'u> {
+    #[inline]
+    pub(super) fn expand(&mut self, written: Written<'u>) -> Value<'u> {
         // Most texts have no reference.
-        let Some((first, _)) = next_reference(text, 0) else {
-            return Value { text: Cow::Borrowed(text), at, literal, settled: true };
+        if written.refers {
+            return self.replace(written);
+        }
+        let Written { text, at, literal, .. } = written;
+        Value { text: Replaced::Not(text), at, literal, settled: true }
+    }
+
+    fn replace(&mut self, written: Written<'u>) -> Value<'u> {
+        let Written { text, at, literal, .. } = written;
+        let Some((first, name)) = next_reference(text, 0) else {
+            return Value { text: Replaced::Not(text), at, literal, settled: true };
         };
-        let mut out = String::with_capacity(text.len() + 16);
+        // Many texts are a variable and nothing else.
+        if first.len() == text.len()
+            && let Ok(value) = self.look_up(name)
+            && value.len() <= self.limits().text
+        {
+            let value = value.clone();
+            let settled = self.take_expanded(value.len(), at);
+            return Value { text: Replaced::By(value), at, literal: false, settled };
+        }
+        let mut out = std::mem::take(&mut self.replacing);
+        out.clear();
         let mut done = 0;
         let mut found = next_reference(text, first.start);
         let mut settled = true;
@@ -70,13 +110,11 @@ impl<'u> Reader<'u> {
             out.push_str(&text[done..whole.start]);
             done = whole.end;
             match self.look_up(name) {
-                Ok(value) => {
-                    if out.len() + value.len() > self.limits().text {
-                        self.tell_unsettled(&Unsettled::TooLong, at, literal, &whole);
-                        settled = false;
-                        break;
-                    }
-                    out.push_str(&value);
+                Ok(value) if out.len() + value.len() <= self.limits().text => out.push_str(value),
+                Ok(_) => {
+                    self.tell_unsettled(&Unsettled::TooLong, at, literal, &whole);
+                    settled = false;
+                    break;
                 }
                 Err(problem) => {
                     self.tell_unsettled(&problem, at, literal, &whole);
@@ -90,16 +128,18 @@ impl<'u> Reader<'u> {
         if !self.take_expanded(out.len(), at) {
             settled = false;
         }
-        Value { text: Cow::Owned(out), at, literal: false, settled }
+        let text = if self.locals.is_empty() { Text::from(out.as_str()) } else { self.share(&out) };
+        self.replacing = out;
+        Value { text: Replaced::By(text), at, literal: false, settled }
     }
 
-    fn look_up(&self, name: &str) -> Result<Arc<str>, Unsettled> {
-        if let Some(local) = self.locals.iter().rev().find(|local| *local.name == *name) {
-            return local.value.clone().ok_or(Unsettled::ToldElsewhere);
+    fn look_up(&self, name: &str) -> Result<&Text, Unsettled> {
+        if let Some(local) = self.locals.iter().rev().find(|local| local.name == *name) {
+            return local.value.as_ref().ok_or(Unsettled::ToldElsewhere);
         }
         let name = path(name);
         match self.globals.get(&name) {
-            Some(Ok(value)) => Ok(Arc::clone(value)),
+            Some(Ok(value)) => Ok(value),
             Some(Err(_)) => Err(Unsettled::ToldElsewhere),
             None => Err(Unsettled::Undefined(name.into_owned())),
         }
@@ -155,12 +195,12 @@ impl<'u> Reader<'u> {
     /// Whether an element has one of the attributes with these bits.
     #[inline]
     pub(super) fn has_any(&self, node: NodeId, wanted: u128) -> bool {
-        let bits = match self.given.get() {
+        let bits = match self.looked_at.get() {
             Some((unit, last, bits)) if unit == self.current && last == node => bits,
             _ => {
                 let names = self.unit().tree.attributes(node).iter().filter_map(|it| it.name);
                 let bits = names.fold(0, |bits, name| bits | 1_u128 << name as u8);
-                self.given.set(Some((self.current, node, bits)));
+                self.looked_at.set(Some((self.current, node, bits)));
                 bits
             }
         };
@@ -168,19 +208,25 @@ impl<'u> Reader<'u> {
     }
 
     /// An attribute's value, which may be empty; `None` where it is not given.
+    #[inline]
     pub(super) fn free(&mut self, node: NodeId, name: Attr) -> Option<Value<'u>> {
-        if !self.has(node, name) {
-            return None;
-        }
+        if self.has(node, name) { self.given(node, name) } else { None }
+    }
+
+    fn given(&mut self, node: NodeId, name: Attr) -> Option<Value<'u>> {
         let unit = self.unit();
         let attribute = unit.tree.attribute(node, name)?;
-        let text = attribute.value.get(&unit.source);
-        Some(self.expand(text, attribute.value.at, attribute.value.own.is_none()))
+        Some(self.expand(unit.tree.written(&attribute.value, &unit.source)))
     }
 
     /// An attribute's value; `None` where it is not given or, which is told, empty.
+    #[inline]
     pub(super) fn attribute(&mut self, node: NodeId, name: Attr) -> Option<Value<'u>> {
-        let value = self.free(node, name)?;
+        if self.has(node, name) { self.not_empty(node, name) } else { None }
+    }
+
+    fn not_empty(&mut self, node: NodeId, name: Attr) -> Option<Value<'u>> {
+        let value = self.given(node, name)?;
         if value.settled && value.trimmed().is_empty() {
             let tag = self.unit().tree.word(node).tag().name();
             let message = format!("`{}` of <{tag}> is empty", name.name());
@@ -197,9 +243,10 @@ impl<'u> Reader<'u> {
     }
 
     /// An attribute that is a text which many have in common.
+    #[inline]
     pub(super) fn shared(&mut self, node: NodeId, name: Attr) -> Option<Text> {
         let value = self.attribute(node, name)?;
-        Some(self.share(value.trimmed()))
+        Some(self.word(&value))
     }
 
     /// An attribute that is a number in the range that the vocabulary says.
@@ -291,21 +338,9 @@ impl<'u> Reader<'u> {
     /// The first text of an element that has one; where it has none, that was told before.
     pub(super) fn text(&mut self, node: NodeId) -> Option<Value<'u>> {
         let unit = self.unit();
-        let (text, at, literal) =
+        let text =
             unit.tree.children(node).find_map(|child| unit.tree.text(child, &unit.source))?;
-        Some(self.trimmed_value(text, at, literal))
-    }
-
-    /// A text without the white space around it.
-    pub(super) fn trimmed_value(&mut self, text: &'u str, at: Span, literal: bool) -> Value<'u> {
-        let trimmed = text.trim();
-        let at = if literal {
-            let lead = text.len() - text.trim_start().len();
-            (at.start() + lead..at.start() + lead + trimmed.len()).into()
-        } else {
-            at
-        };
-        self.expand(trimmed, at, literal)
+        Some(self.expand(text.trimmed()))
     }
 
     /// The text of an element that is a number in the range that the vocabulary says.

@@ -6,10 +6,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::reader::FastMap;
+use crate::sequence::model::Word;
 use crate::sequence::syntax::Span;
 
 /// How deep variables may refer to variables.
@@ -34,15 +34,15 @@ pub(super) enum Unsettled {
 /// A variable of a loop or an inclusion.
 #[derive(Debug, Clone)]
 pub(super) struct Local {
-    pub(super) name: Arc<str>,
+    pub(super) name: Word,
     /// `None` where it could not be settled, which was told.
-    pub(super) value: Option<Arc<str>>,
+    pub(super) value: Option<Word>,
 }
 
 /// A definition of the file.
 #[derive(Debug, Clone)]
 pub(super) struct Definition {
-    pub(super) raw: String,
+    pub(super) raw: Word,
     pub(super) unit: usize,
     pub(super) at: Span,
     /// Whether the text is the bytes of the file.
@@ -52,46 +52,66 @@ pub(super) struct Definition {
 }
 
 /// The variables of a file that hold everywhere.
+/// What is known of a name.
+#[derive(Debug, Default)]
+struct Variable {
+    /// `None` where it is given from outside.
+    definition: Option<Definition>,
+    /// Its value, once it is looked at.
+    settled: Option<Result<Word, Unsettled>>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Globals {
-    definitions: BTreeMap<String, Definition>,
-    settled: FastMap<String, Result<Arc<str>, Unsettled>>,
+    variables: BTreeMap<Word, Variable>,
 }
 
 impl Globals {
     /// The variable from outside; nothing in it is replaced.
     pub(super) fn give(&mut self, name: &str, value: &str) {
-        self.settled.insert(name.to_owned(), Ok(value.into()));
+        let settled = Some(Ok(value.into()));
+        self.variables.insert(name.into(), Variable { definition: None, settled });
     }
 
     pub(super) fn is_given(&self, name: &str) -> bool {
-        !self.definitions.contains_key(name) && self.settled.contains_key(name)
+        self.variables.get(name).is_some_and(|variable| variable.definition.is_none())
     }
 
     /// Defines one, unless it is given from outside. Gives the definition that there was before.
-    pub(super) fn define(&mut self, name: &str, definition: Definition) -> Option<Definition> {
-        if self.is_given(name) {
-            return None;
-        }
-        match self.definitions.get_mut(name) {
-            // A default is for those that nobody defines, and the first default counts.
-            Some(before) if definition.yields => Some(before.clone()),
-            Some(before) => Some(std::mem::replace(before, definition)),
-            None => {
-                self.definitions.insert(name.to_owned(), definition);
-                None
+    pub(super) fn define(&mut self, name: Word, definition: Definition) -> Option<Definition> {
+        let entry = match self.variables.entry(name) {
+            Entry::Vacant(entry) => {
+                entry.insert(Variable { definition: Some(definition), settled: None });
+                return None;
             }
+            Entry::Occupied(entry) => entry.into_mut(),
+        };
+        // None where it is given.
+        let before = entry.definition.as_mut()?;
+        // A default is for those that nobody defines, and the first default counts.
+        if definition.yields {
+            return Some(before.clone());
         }
+        Some(std::mem::replace(before, definition))
     }
 
     /// The names that there are, for a hint.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        let given = self.settled.keys().filter(|name| !self.definitions.contains_key(*name));
-        self.definitions.keys().chain(given).map(String::as_str)
+        self.variables.keys().map(Word::as_str)
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Result<Arc<str>, Unsettled>> {
-        self.settled.get(name)
+    pub(super) fn get(&self, name: &str) -> Option<&Result<Word, Unsettled>> {
+        self.variables.get(name)?.settled.as_ref()
+    }
+
+    /// All variables with their values; those that cannot be settled as they stand.
+    pub(super) fn into_values(self) -> BTreeMap<Word, Word> {
+        let value = |variable: Variable| match (variable.settled, variable.definition) {
+            (Some(Ok(value)), _) => value,
+            (_, Some(definition)) => definition.raw,
+            (_, None) => Word::default(),
+        };
+        self.variables.into_iter().map(|(name, variable)| (name, value(variable))).collect()
     }
 
     /// Settles all definitions; gives those that cannot be, with the bytes within the text.
@@ -100,16 +120,16 @@ impl Globals {
         &mut self,
         longest: usize,
         all: usize,
-    ) -> Vec<(String, Unsettled, Range<usize>)> {
+    ) -> Vec<(Word, Unsettled, Range<usize>)> {
         let mut left = all;
         // Most refer to nothing.
-        let mut names: Vec<String> = Vec::new();
-        for (name, definition) in &self.definitions {
-            if next_reference(&definition.raw, 0).is_none()
-                && definition.raw.len() <= longest.min(left)
-            {
-                left -= definition.raw.len();
-                self.settled.insert(name.clone(), Ok(definition.raw.as_str().into()));
+        let mut names: Vec<Word> = Vec::new();
+        for (name, variable) in &mut self.variables {
+            let Some(definition) = &variable.definition else { continue };
+            let raw = &definition.raw;
+            if next_reference(raw, 0).is_none() && raw.len() <= longest.min(left) {
+                left -= raw.len();
+                variable.settled = Some(Ok(raw.clone()));
             } else {
                 names.push(name.clone());
             }
@@ -126,29 +146,27 @@ impl Globals {
     }
 
     pub(super) fn definition(&self, name: &str) -> Option<&Definition> {
-        self.definitions.get(name)
+        self.variables.get(name)?.definition.as_ref()
     }
 
     fn settle_one(
         &mut self,
         name: &str,
         work: &mut Work,
-    ) -> Result<Arc<str>, (Unsettled, Range<usize>)> {
-        if let Some(settled) = self.settled.get(name) {
+    ) -> Result<Word, (Unsettled, Range<usize>)> {
+        let Some(variable) = self.variables.get(name) else {
+            return Err((Unsettled::Undefined(name.to_owned()), 0..0));
+        };
+        let raw = variable.definition.as_ref().map(|definition| definition.raw.clone());
+        let raw = raw.unwrap_or_default();
+        if let Some(settled) = &variable.settled {
             return match settled {
-                Ok(value) => Ok(Arc::clone(value)),
+                Ok(value) => Ok(value.clone()),
                 // Whoever looks at it itself says so; it is looked at here where it is the first.
-                Err(problem) if work.way.is_empty() => {
-                    let whole = self.definitions.get(name).map_or(0, |known| known.raw.len());
-                    Err((problem.clone(), 0..whole))
-                }
+                Err(problem) if work.way.is_empty() => Err((problem.clone(), 0..raw.len())),
                 Err(_) => Err((Unsettled::ToldElsewhere, 0..0)),
             };
         }
-        let Some(definition) = self.definitions.get(name) else {
-            return Err((Unsettled::Undefined(name.to_owned()), 0..0));
-        };
-        let raw = definition.raw.clone();
         work.followed += 1;
         if work.way.len() >= DEEPEST || work.followed > MOST_FOLLOWED {
             return Err((Unsettled::TooLong, 0..raw.len()));
@@ -163,21 +181,19 @@ impl Globals {
         work.way.pop();
         // What is wrong further down is told there.
         let known = match &result {
-            Ok(value) => Ok(Arc::clone(value)),
+            Ok(value) => Ok(value.clone()),
             Err((problem, _)) => Err(problem.clone()),
         };
-        if !matches!(known, Err(Unsettled::Circular(_) | Unsettled::TooLong)) || work.way.is_empty()
+        if (!matches!(known, Err(Unsettled::Circular(_) | Unsettled::TooLong))
+            || work.way.is_empty())
+            && let Some(variable) = self.variables.get_mut(name)
         {
-            self.settled.insert(name.to_owned(), known);
+            variable.settled = Some(known);
         }
         result
     }
 
-    fn replace(
-        &mut self,
-        raw: &str,
-        work: &mut Work,
-    ) -> Result<Arc<str>, (Unsettled, Range<usize>)> {
+    fn replace(&mut self, raw: &str, work: &mut Work) -> Result<Word, (Unsettled, Range<usize>)> {
         let mut out = String::new();
         let mut done = 0;
         while let Some((whole, name)) = next_reference(raw, done) {
@@ -258,13 +274,13 @@ mod tests {
         let mut globals = Globals::default();
         for (name, raw) in definitions {
             let definition = Definition {
-                raw: (*raw).to_owned(),
+                raw: (*raw).into(),
                 unit: 0,
                 at: Span::default(),
                 literal: true,
                 yields: false,
             };
-            globals.define(name, definition);
+            globals.define((*name).into(), definition);
         }
         globals
     }
@@ -290,16 +306,16 @@ mod tests {
         let mut globals = Globals::default();
         globals.give("A", "given ${B}");
         let definition = |raw: &str, yields| Definition {
-            raw: raw.to_owned(),
+            raw: raw.into(),
             unit: 0,
             at: Span::default(),
             literal: true,
             yields,
         };
-        globals.define("A", definition("file", false));
-        globals.define("D", definition("default", true));
-        globals.define("D", definition("file", false));
-        globals.define("D", definition("default again", true));
+        globals.define("A".into(), definition("file", false));
+        globals.define("D".into(), definition("default", true));
+        globals.define("D".into(), definition("file", false));
+        globals.define("D".into(), definition("default again", true));
         assert_eq!(globals.settle(1000, 100_000), []);
         assert_eq!(value(&globals, "A"), "given ${B}");
         assert_eq!(value(&globals, "D"), "file");

@@ -1,6 +1,7 @@
 //! Text into a tree of elements, each with its place. What the elements mean is known to whoever
 //! reads the tree.
 
+mod plain;
 mod source;
 mod tree;
 mod xml;
@@ -9,6 +10,8 @@ mod yaml;
 pub(super) use source::Source;
 #[cfg(test)]
 pub(super) use source::{boundary_after, boundary_before};
-pub(super) use tree::{AttributeNode, NodeId, Span, TextNode, Tree, trimmed};
+pub(super) use tree::{
+    AttributeNode, NodeId, Span, TextNode, Tree, Written, refers, trim, trimmed,
+};
 pub(super) use xml::read;
 pub(super) use yaml::{Meaning, keys, parse as parse_yaml, translate};

@@ -3,6 +3,7 @@
 //! Texts are kept as the bytes of the file that they stand in, and only those that are not written
 //! out there (with references in them, or in YAML) as texts of their own.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 use super::super::vocabulary::{Attr, Tag, Word};
@@ -58,14 +59,8 @@ struct Node {
 
 #[derive(Debug)]
 enum Body {
-    Element {
-        tag: Option<Tag>,
-        word: Word,
-        attributes: u16,
-        first_attribute: u32,
-    },
-    /// The bytes at its place, or this.
-    Text(Option<Box<str>>),
+    Element { tag: Option<Tag>, word: Word, attributes: u16, first_attribute: u32 },
+    Text { own: Own, refers: bool },
 }
 
 /// One attribute.
@@ -77,19 +72,47 @@ pub(in crate::sequence) struct AttributeNode {
     pub(in crate::sequence) value: TextNode,
 }
 
+/// The number of a text of a [`Tree`] that is not written out in the file, from 1; `None` where the
+/// text is the bytes at its place.
+pub(in crate::sequence) type Own = Option<NonZeroU32>;
+
 /// A text: the bytes at its place, or another one where these are not to be taken as they stand.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::sequence) struct TextNode {
     pub(in crate::sequence) at: Span,
-    pub(in crate::sequence) own: Option<Box<str>>,
+    pub(in crate::sequence) own: Own,
+    /// Whether a `$` or `%` is in it, without which it refers to no variable.
+    pub(in crate::sequence) refers: bool,
 }
 
-impl TextNode {
-    pub(in crate::sequence) fn get<'t>(&'t self, source: &'t Source) -> &'t str {
-        match &self.own {
-            Some(own) => own,
-            None => source.text().get(self.at.range()).unwrap_or_default(),
+/// A text as it is read.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::sequence) struct Written<'t> {
+    pub(in crate::sequence) text: &'t str,
+    pub(in crate::sequence) at: Span,
+    /// Whether it is the bytes at its place, so that a part of it has one too.
+    pub(in crate::sequence) literal: bool,
+    /// As [`TextNode::refers`].
+    pub(in crate::sequence) refers: bool,
+}
+
+impl Written<'_> {
+    /// The place of a part of it.
+    pub(in crate::sequence) fn place(&self, within: &Range<usize>) -> Span {
+        if !self.literal {
+            return self.at;
         }
+        (self.at.start() + within.start..self.at.start() + within.end).into()
+    }
+
+    /// Without the white space around it.
+    pub(in crate::sequence) fn trimmed(self) -> Self {
+        let text = trim(self.text);
+        if text.len() == self.text.len() {
+            return self;
+        }
+        let lead = self.text.len() - self.text.trim_start().len();
+        Self { text, at: self.place(&(lead..lead + text.len())), ..self }
     }
 }
 
@@ -98,6 +121,8 @@ impl TextNode {
 pub(in crate::sequence) struct Tree {
     nodes: Vec<Node>,
     attributes: Vec<AttributeNode>,
+    /// The texts that are not written out in the file.
+    owned: Vec<Box<str>>,
 }
 
 impl Tree {
@@ -107,6 +132,7 @@ impl Tree {
         Self {
             nodes: Vec::with_capacity(bytes / 30 + 8),
             attributes: Vec::with_capacity(bytes / 50 + 8),
+            owned: Vec::new(),
         }
     }
 
@@ -134,7 +160,29 @@ impl Tree {
     }
 
     pub(in crate::sequence) fn add_text(&mut self, text: TextNode) -> Option<NodeId> {
-        self.add(text.at, Body::Text(text.own))
+        self.add(text.at, Body::Text { own: text.own, refers: text.refers })
+    }
+
+    /// A text that is not the bytes at its place; `None` where there are too many.
+    pub(in crate::sequence) fn own_text(&mut self, at: Span, text: Box<str>) -> Option<TextNode> {
+        let refers = refers(&text);
+        self.owned.push(text);
+        let own = NonZeroU32::new(u32::try_from(self.owned.len()).ok()?)?;
+        Some(TextNode { at, own: Some(own), refers })
+    }
+
+    /// What a text is.
+    pub(in crate::sequence) fn written<'t>(
+        &'t self,
+        node: &TextNode,
+        source: &'t Source,
+    ) -> Written<'t> {
+        let TextNode { at, own, refers } = *node;
+        let text = match own {
+            Some(own) => self.owned.get(own.get() as usize - 1).map(|text| &**text),
+            None => source.text().get(at.range()),
+        };
+        Written { text: text.unwrap_or_default(), at, literal: own.is_none(), refers }
     }
 
     /// Adds an attribute to the element that was added last.
@@ -175,7 +223,7 @@ impl Tree {
     pub(in crate::sequence) fn word(&self, node: NodeId) -> Word {
         match self.nodes[node.0 as usize].body {
             Body::Element { word, .. } => word,
-            Body::Text(_) => Word::Unknown,
+            Body::Text { .. } => Word::Unknown,
         }
     }
 
@@ -188,7 +236,7 @@ impl Tree {
     pub(in crate::sequence) fn tag(&self, node: NodeId) -> Option<Tag> {
         match self.nodes[node.0 as usize].body {
             Body::Element { tag, .. } => tag,
-            Body::Text(_) => None,
+            Body::Text { .. } => None,
         }
     }
 
@@ -212,13 +260,12 @@ impl Tree {
         &'t self,
         node: NodeId,
         source: &'t Source,
-    ) -> Option<(&'t str, Span, bool)> {
+    ) -> Option<Written<'t>> {
         let Node { at, body, .. } = &self.nodes[node.0 as usize];
-        match body {
+        match *body {
             Body::Element { .. } => None,
-            Body::Text(Some(own)) => Some((own, *at, false)),
-            Body::Text(None) => {
-                Some((source.text().get(at.range()).unwrap_or_default(), *at, true))
+            Body::Text { own, refers } => {
+                Some(self.written(&TextNode { at: *at, own, refers }, source))
             }
         }
     }
@@ -229,7 +276,7 @@ impl Tree {
                 let first = first_attribute as usize;
                 self.attributes.get(first..first + usize::from(attributes)).unwrap_or_default()
             }
-            Body::Text(_) => &[],
+            Body::Text { .. } => &[],
         }
     }
 
@@ -255,6 +302,18 @@ impl Tree {
     pub(in crate::sequence) fn elements(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
         self.children(node).filter(|child| self.is_element(*child))
     }
+}
+
+/// The text without the white space around it; most have none.
+#[inline]
+pub(in crate::sequence) fn trim(text: &str) -> &str {
+    let plain = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b'!'..=b'~'));
+    if plain(text.as_bytes().first()) && plain(text.as_bytes().last()) { text } else { text.trim() }
+}
+
+/// Whether a text may refer to a variable.
+pub(in crate::sequence) fn refers(text: &str) -> bool {
+    memchr::memchr2(b'$', b'%', text.as_bytes()).is_some()
 }
 
 /// The children of a node.

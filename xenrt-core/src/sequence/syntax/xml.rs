@@ -10,7 +10,7 @@ use quick_xml::events::attributes::AttrError;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::reader::Reader;
 
-use super::{AttributeNode, NodeId, Source, Span, TextNode, Tree};
+use super::{AttributeNode, NodeId, Source, Span, TextNode, Tree, plain, refers};
 use crate::sequence::Limits;
 use crate::sequence::diagnostic::{Diagnostic, DiagnosticKind};
 use crate::sequence::vocabulary::{Attr, Tag};
@@ -20,6 +20,14 @@ pub(in crate::sequence) fn read(
     source: &Arc<Source>,
     limits: &Limits,
 ) -> Result<Tree, Box<Diagnostic>> {
+    match plain::read(source.text(), limits) {
+        Some(tree) => Ok(tree),
+        None => read_any(source, limits),
+    }
+}
+
+/// The same without trying whether the text is plain.
+pub(super) fn read_any(source: &Arc<Source>, limits: &Limits) -> Result<Tree, Box<Diagnostic>> {
     let text = source.text();
     let tree = Tree::for_bytes(text.len());
     Builder { source, text, limits, open: Vec::new(), tree, run: None }.read()
@@ -214,7 +222,13 @@ impl Builder<'_> {
                     .see(&first.name_at.range(), "the first is")
                     .into());
             }
-            let value = TextNode { at: value_at.into(), own };
+            let value = match own {
+                Some(own) => self.tree.own_text(value_at.into(), own),
+                None => Some(TextNode { at: value_at.into(), own: None, refers: refers(raw) }),
+            };
+            let Some(value) = value else {
+                return Err(self.limit(&name_at, "more texts than can be counted").into());
+            };
             let attribute = AttributeNode { name: known, name_at: name_at.into(), value };
             self.tree.add_attribute(node, attribute);
         }
@@ -276,9 +290,12 @@ impl Builder<'_> {
         if text.trim_ascii_start().is_empty() {
             return Ok(());
         }
-        let own = run.own.map(String::into_boxed_str);
-        let text = TextNode { at: run.at.clone().into(), own };
-        match self.tree.add_text(text) {
+        let refers = refers(text);
+        let text = match run.own {
+            Some(own) => self.tree.own_text(run.at.clone().into(), own.into_boxed_str()),
+            None => Some(TextNode { at: run.at.clone().into(), own: None, refers }),
+        };
+        match text.and_then(|text| self.tree.add_text(text)) {
             Some(node) => {
                 self.tree.link(open.node, open.last, node);
                 open.last = Some(node);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::{AttributeNode, NodeId, Span, TextNode, Tree};
+use super::{AttributeNode, NodeId, Span, Tree};
 use crate::sequence::vocabulary::{Attr, Content, Tag, Word};
 
 /// A value with the bytes that it begins at.
@@ -372,7 +372,8 @@ impl Translator<'_> {
     }
 
     fn attribute(&mut self, node: NodeId, name: Attr, text: String, key: &Yaml, value: &Yaml) {
-        let value = TextNode { at: (self.place)(&value.at), own: Some(text.into_boxed_str()) };
+        let value = self.tree.own_text((self.place)(&value.at), text.into_boxed_str());
+        let Some(value) = value else { return };
         let name_at = (self.place)(&key.at);
         self.tree.add_attribute(node, AttributeNode { name: Some(name), name_at, value });
     }
@@ -460,8 +461,8 @@ impl Translator<'_> {
     }
 
     fn put_text(&mut self, node: NodeId, text: String, item: &Yaml) {
-        let text = TextNode { at: (self.place)(&item.at), own: Some(text.into_boxed_str()) };
-        if let Some(text) = self.tree.add_text(text) {
+        let text = self.tree.own_text((self.place)(&item.at), text.into_boxed_str());
+        if let Some(text) = text.and_then(|text| self.tree.add_text(text)) {
             self.tree.link(node, None, text);
         }
     }

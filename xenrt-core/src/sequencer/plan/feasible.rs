@@ -1,9 +1,10 @@
-//! What a sequence prepares that this library cannot carry out.
+//! What a sequence prepares that this library cannot carry out: one list, for those who look at a
+//! file and for those who run it.
 
 use super::{Plan, PlanError, PlanProblem};
 use crate::sequence::{
     Architecture, GuestStep, HostInstall, HostStep, NetworkRole, NotCarriedOut, Place, PoolStep,
-    Prepare, Topology,
+    Prepare, Sequence, Topology,
 };
 use crate::sequencer::prepare::can_carry_out;
 
@@ -11,15 +12,29 @@ const NO_TEMPLATES: &str = "there are no templates yet";
 const NO_STORAGE: &str = "storage is the lab's: guests use what their host has";
 const NO_CLOUD: &str = "there is no toolstack for clouds";
 
+impl Sequence {
+    /// What the preparation asks for and this library cannot carry out, in the order of the file.
+    /// Empty for a file that can be carried out as it is. A run of what it lists fails before
+    /// anything is built, see [`Plan::carried_out`].
+    pub fn not_carried_out(&self) -> Vec<NotCarriedOut> {
+        Found::of([&self.preprepare, &self.prepare])
+    }
+
+    /// What the file says about the installation of hosts, a line for each host: hosts of a lab are
+    /// used as they are. Whoever runs it should say so.
+    pub fn left_to_the_lab(&self) -> Vec<String> {
+        let hosts = [&self.preprepare, &self.prepare].into_iter().flat_map(|prepare| {
+            prepare.hosts.iter().chain(prepare.all_hosts.iter().map(|all| &all.host))
+        });
+        hosts.filter_map(left_to_the_lab).collect()
+    }
+}
+
 impl Plan {
     /// What the preparation asks for and this library cannot carry out, in the order of the file. A
     /// run of the plan fails before anything is built and names it.
     pub fn not_carried_out(&self) -> Vec<NotCarriedOut> {
-        let mut found = Found::default();
-        found.prepare(&self.preprepare);
-        found.prepare(&self.prepare);
-        found.0.sort_by_key(|item| item.place);
-        found.0
+        Found::of([&self.preprepare, &self.prepare])
     }
 
     /// Nothing, where the plan can be carried out.
@@ -28,9 +43,9 @@ impl Plan {
     /// All that [cannot](Self::not_carried_out), with its place, as a program shows it before a
     /// run.
     pub fn carried_out(&self) -> Result<(), PlanError> {
-        let problems = self.not_carried_out().into_iter().map(|item| PlanProblem {
-            place: item.place,
-            message: format!("{} cannot be carried out: {}", item.what, item.reason),
+        let problems = self.not_carried_out().into_iter().map(|item| {
+            let message = format!("{} cannot be carried out: {}", item.what, item.reason);
+            PlanProblem::new(item.place, message)
         });
         let problems: Vec<PlanProblem> = problems.collect();
         if problems.is_empty() {
@@ -95,12 +110,21 @@ pub(super) fn left_to_the_lab(host: &HostStep) -> Option<String> {
 struct Found(Vec<NotCarriedOut>);
 
 impl Found {
+    fn of(prepares: [&Prepare; 2]) -> Vec<NotCarriedOut> {
+        let mut found = Self::default();
+        prepares.into_iter().for_each(|prepare| found.prepare(prepare));
+        found.0.sort_by_key(|item| item.place);
+        found.0
+    }
+
     fn add(&mut self, what: impl Into<String>, reason: &'static str, place: Place) {
         self.0.push(NotCarriedOut { what: what.into(), reason, place });
     }
 
     fn prepare(&mut self, prepare: &Prepare) {
         prepare.hosts.iter().for_each(|host| self.host(host));
+        // Those of a plan are hosts already.
+        prepare.all_hosts.iter().for_each(|all| self.host(&all.host));
         prepare.pools.iter().for_each(|pool| self.pool(pool));
         for shared in &prepare.shared_hosts {
             self.add("<sharedhost>", "hosts belong to one run", shared.place);

@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use super::{PlannedTest, TestIndex};
 use crate::model::Ability;
+use crate::seconds::Readable;
 use crate::sequence::{
     Action, BlockKind, Claim, HostChoice, Place, Prepare, Rounds, Sequence, Word,
 };
 use crate::testcase::{Args, Registry, TestDescriptor};
 
-pub use error::{PlanError, PlanProblem, PlanReport};
+pub use error::{IncludedFile, PlanError, PlanProblem, PlanReport};
 pub use skips::PlanHost;
 pub(super) use skips::{HostsFound, hosts_from, named_guest, reason_to_skip};
 
@@ -127,10 +128,10 @@ pub(super) struct PlanAction {
 }
 
 impl PlanAction {
-    /// `sleep 10s`, `prepare`.
+    /// `sleep 10 s`, `prepare`.
     pub(super) fn name(&self) -> String {
         match self.action {
-            Action::Sleep(time) => format!("sleep {time:?}"),
+            Action::Sleep(time) => format!("sleep {}", Readable(time)),
             Action::Prepare => "prepare".to_owned(),
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{Plan, PlanBlock, PlanNode, PlannedCase};
+use crate::seconds::Readable;
 use crate::sequence::{BlockKind, Claim, GuestStep, HostChoice, Prepare, Rounds};
 use crate::sequencer::PlannedTest;
 
@@ -103,7 +104,7 @@ impl Plan {
             let _ = write!(text, ", after {}", self.cases[depends.0 as usize].planned.label());
         }
         if let Some(timeout) = case.timeout {
-            let _ = write!(text, ", timeout {timeout:?}");
+            let _ = write!(text, ", timeout {}", Readable(timeout));
         }
         if let Some(retries) = case.retries.filter(|retries| *retries > 0) {
             let _ = write!(text, ", retries {retries}");
@@ -119,7 +120,7 @@ impl Plan {
 fn block_details(block: &PlanBlock) -> String {
     let mut text = String::new();
     if let Some(timeout) = block.timeout {
-        let _ = write!(text, ", timeout {timeout:?}");
+        let _ = write!(text, ", timeout {}", Readable(timeout));
     }
     rounds(&mut text, block.rounds);
     if let Some(seed) = block.seed {
@@ -136,6 +137,6 @@ fn rounds(text: &mut String, rounds: Rounds) {
         let _ = write!(text, ", {times} times");
     }
     if let Some(duration) = rounds.duration {
-        let _ = write!(text, ", for {duration:?}");
+        let _ = write!(text, ", for {}", Readable(duration));
     }
 }

@@ -1,0 +1,6 @@
+//! Tests of the host itself: what it keeps, what it counts, and how it comes back.
+
+mod console;
+mod drift;
+mod leaks;
+mod reboot;

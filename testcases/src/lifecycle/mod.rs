@@ -1,0 +1,11 @@
+//! Tests of what every guest goes through: start, stop, reboot, suspend, pause, crash, rename.
+
+mod concurrent;
+mod crash;
+mod install;
+mod itself;
+mod pause;
+mod power;
+mod rename;
+mod save;
+mod suspend;

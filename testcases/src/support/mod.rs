@@ -1,0 +1,21 @@
+//! What the tests of all themes share.
+
+mod census;
+mod clock;
+mod outage;
+mod pattern;
+mod resident;
+mod subject;
+mod timings;
+mod witness;
+
+pub(crate) use census::Census;
+pub(crate) use clock::skew;
+pub(crate) use outage::outage_during;
+pub(crate) use pattern::Pattern;
+pub(crate) use resident::Resident;
+pub(crate) use subject::{
+    Subject, bring_up, guest_spec, image_memory, in_round, several_up, start_all, up, within,
+};
+pub(crate) use timings::Timings;
+pub(crate) use witness::{Witness, boot_id};

@@ -1,0 +1,55 @@
+//! How long a guest was away, seen from outside.
+
+use tokio::time::{Instant, MissedTickBehavior};
+use xenrt::prelude::*;
+
+/// How often a guest answered while something was done to it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Outage {
+    /// The longest time between two answers.
+    pub(crate) longest: Duration,
+    /// How often it answered.
+    pub(crate) answers: u32,
+}
+
+/// A try that has had no answer by then has failed.
+const TRY: Duration = Duration::from_secs(5);
+/// Tries begin this far apart, where each is answered at once.
+const PACE: Duration = Duration::from_millis(100);
+
+/// Does `work`, and logs into the guest over and over meanwhile.
+///
+/// # Errors
+/// Where the guest has no address. What becomes of `work` is its own result.
+pub(crate) async fn outage_during<T>(
+    guest: &dyn Guest,
+    work: impl Future<Output = T>,
+) -> Result<(T, Outage)> {
+    let address = guest.wait_for_address().await?;
+    let shell = guest.shell_at(address)?;
+    let probe = Command::new("true").deadline(TRY);
+    let mut last = Instant::now();
+    let mut outage = Outage { longest: Duration::ZERO, answers: 0 };
+    let mut pace = tokio::time::interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut work = std::pin::pin!(work);
+    let done = loop {
+        let look = async {
+            pace.tick().await;
+            shell.succeeds(&probe).await.unwrap_or(false)
+        };
+        tokio::select! {
+            biased;
+            done = &mut work => break done,
+            answered = look => {
+                if answered {
+                    outage.longest = outage.longest.max(last.elapsed());
+                    outage.answers += 1;
+                    last = Instant::now();
+                }
+            }
+        }
+    };
+    outage.longest = outage.longest.max(last.elapsed());
+    Ok((done, outage))
+}

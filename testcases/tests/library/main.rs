@@ -1,0 +1,13 @@
+//! The tests of the library, tested: on the simulated toolstack every one passes when all is well and
+//! fails for the right reason when something is not; each is documented; the sequences are right.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod can_fail;
+mod documentation;
+mod plant;
+mod rows;
+mod run;
+mod sequences;
+
+use xenrt_testcases as _;

@@ -1,0 +1,196 @@
+//! For each test of the library, a fault that it must find, and what it must say of it.
+
+use std::time::Duration;
+
+use xenrt::model::PowerState;
+use xenrt::sim::{Defect, Fault, Lie, SimCall};
+
+use crate::plant::{Plant, dirty_disks, fast_clocks, growing_xenstored, iperf, stress_ng};
+
+/// One test, and a fault that it must find.
+pub(crate) struct Row {
+    /// The id of the test.
+    pub test: &'static str,
+    /// Its arguments, where the defaults do not lead to the fault.
+    pub args: &'static [(&'static str, &'static str)],
+    /// What goes wrong.
+    pub plant: Plant,
+    /// What the test must say.
+    pub says: &'static str,
+}
+
+const fn row(test: &'static str, plant: Plant, says: &'static str) -> Row {
+    Row { test, args: &[], plant, says }
+}
+
+const fn broken(test: &'static str, defect: Defect, says: &'static str) -> Row {
+    row(test, Plant::Defect(defect), says)
+}
+
+impl Row {
+    const fn with(mut self, args: &'static [(&'static str, &'static str)]) -> Self {
+        self.args = args;
+        self
+    }
+}
+
+/// A write to a disk that is called done and was not.
+const LOST_WRITE: Plant = Plant::Faults("a write to a disk is lost", || {
+    vec![Fault::ignore().call(SimCall::Inside).command("of=/dev/").nth(2)]
+});
+const REVERT_IGNORED: Plant = Plant::Faults("a revert is taken and not carried out", || {
+    vec![Fault::ignore().verb("revert").nth(1)]
+});
+
+/// Tests that are not held against a fault here, and why.
+pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
+    ("selftest.", "how these end is what they are for: tests/verdicts.rs"),
+    ("network.hfx745", "needs iperf and tcpdump on a real host: tests/hosts"),
+    ("network.hfx799", "needs iperf and tcpdump on a real host: tests/hosts"),
+];
+
+/// Every other test, in the order of their ids.
+pub(crate) fn rows() -> Vec<Row> {
+    use Defect as D;
+    vec![
+        broken("cpu.hotplug", D::VcpusNotSeenInside, "vCPUs"),
+        broken("cpu.kept_over_reboot", D::VcpusForgottenAtBoot, "vCPUs"),
+        broken("cpu.time_accounting", D::CpuTimeStands, "are the least that is due"),
+        broken("cpu.walk", D::VcpusForgottenAtBoot, "with 2 vCPUs"),
+        row(
+            "host.clocks_agree",
+            Plant::Answer("the clock of a guest is hours ahead", fast_clocks),
+            "s off at first",
+        ),
+        broken("host.console_log", D::ConsoleOfAnother, "the console of"),
+        row(
+            "host.dom0_drift",
+            Plant::Answer("a process of dom0 keeps 1 MiB of each cycle", growing_xenstored),
+            "dom0 leaks memory: xenstored (process 310) keeps 1024 KiB of each cycle",
+        ),
+        broken("host.domain_leaks", D::ShutdownLeaksDisk, "the host is left with file"),
+        broken("host.reboot_with_guests", D::HaltedGuestsHidden, "does not know guest"),
+        broken("lifecycle.concurrent_requests", D::TwoAtOnce, "to have 1 domains"),
+        broken("lifecycle.crash", D::CrashReportedRunning, "to be Crashed"),
+        row(
+            "lifecycle.crash_destroy",
+            Plant::When("a crashed guest is reported as kept", "sysrq-trigger", || {
+                Fault::lie(Lie::Power(PowerState::Crashed)).call(SimCall::View)
+            }),
+            "to be Halted",
+        ),
+        broken("lifecycle.crash_restart", D::RebootLosesVif, "to come back from its crash"),
+        broken(
+            "lifecycle.delete_leaves_nothing",
+            D::DeleteLeavesDisk,
+            "the host is left with file",
+        ),
+        broken("lifecycle.install", D::DefineIgnoresMemory, "256 MiB were asked for")
+            .with(&[("memory", "256")]),
+        broken("lifecycle.install_all_vcpus", D::DefineIgnoresVcpus, "the toolstack says 1"),
+        broken(
+            "lifecycle.install_more_memory",
+            D::DefineIgnoresMemory,
+            "the toolstack says 128 MiB",
+        ),
+        row(
+            "lifecycle.install_one_vcpu",
+            Plant::Faults("the hypervisor has more vCPUs than were asked for", || {
+                vec![Fault::lie(Lie::Vcpus(2)).call(SimCall::Domain)]
+            }),
+            "vCPUs (hypervisor): expected 1, found 2",
+        ),
+        broken("lifecycle.install_two_vcpus", D::DefineIgnoresVcpus, "the toolstack says 1"),
+        broken("lifecycle.pause", D::PauseStillSchedules, "answers while it is Paused"),
+        broken("lifecycle.power_cut", D::PowerOffIgnored, "to be Halted"),
+        broken("lifecycle.reboot", D::RebootIgnored, "to have rebooted"),
+        broken("lifecycle.reboot_by_itself", D::RebootHalts, "to have rebooted"),
+        broken("lifecycle.rename_halted", D::RenameChangesUuid, "has the identity"),
+        broken("lifecycle.rename_running", D::RenameHiddenFromHypervisor, "known by that name"),
+        broken("lifecycle.save_restore", D::RestoreEatsFile, "restore removed"),
+        broken("lifecycle.shutdown", D::PowerOffIgnored, "to be Halted").with(&[("how", "hard")]),
+        broken("lifecycle.shutdown_by_itself", D::GuestShutdownUnnoticed, "to be Halted"),
+        broken("lifecycle.start_paused", D::StartPausedRuns, "to be Paused"),
+        broken("lifecycle.start_stop", D::ShutdownLeavesDomain, "the domain of guest"),
+        broken("lifecycle.suspend_resume", D::ResumeBootsAnew, "booted anew instead of going on"),
+        broken("memory.accounting", D::FreeMemoryStands, "came back"),
+        broken("memory.balloon", D::FreeMemoryStands, "more is free on the host"),
+        broken("memory.overcommit_refused", D::OvercommitsMemory, "a guest started with as much"),
+        broken("memory.walk", D::MemoryForgottenAtBoot, "memory"),
+        broken("migration.concurrent", D::MigrateLeavesSource, "to have let guest"),
+        broken("migration.life_goes_on", D::RebootIgnored, "to have rebooted"),
+        broken("migration.migrate", D::MigrateReboots, "booted anew instead of going on"),
+        broken("migration.no_room", D::OvercommitsMemory, "moved to a host without room"),
+        broken("migration.to_itself", D::MigrateToItselfKills, "after a migration to its own host"),
+        broken("migration.with_hotplugged", D::MigrateLosesVif, "a login into guest"),
+        broken("network.addresses_kept", D::RebootLosesVif, "a login into guest"),
+        broken("network.isolated_networks", D::NetworkRemovedInUse, "was removed under guest"),
+        broken("network.many_vifs", D::DefineDropsSecondVif, "sees 1 interfaces of 7"),
+        row(
+            "network.throughput",
+            Plant::Answer("next to nothing goes through", |lab| {
+                lab.answer(|place, line| {
+                    (place.guest.is_some() && line.starts_with("iperf -c"))
+                        .then(|| iperf(1000))
+                        .flatten()
+                });
+            }),
+            "1 are the least",
+        ),
+        broken("network.vif_hotplug_under_traffic", D::VifHotplugNotSeen, "network interfaces"),
+        broken("network.vif_walk", D::VifDetachesFirst, "VIFs"),
+        row(
+            "performance.lifecycle",
+            Plant::Faults("each start takes a second longer than in the baseline", || {
+                vec![Fault::latency(Duration::from_secs(1)).verb("start")]
+            }),
+            "start regressed by 1",
+        )
+        .with(&[(
+            "baseline",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/simulated-times.json"),
+        )]),
+        broken("scalability.boot_storm", D::RebootIgnored, "of 6 guests did not reboot"),
+        broken("scalability.concurrent_lives", D::DeleteLeavesDefinition, "did not end"),
+        broken("scalability.many_guests", D::OutOfMemoryUnnamed, "beside 3 guests")
+            .with(&[("memory", "20480")]),
+        broken("scalability.parallel_starts", D::MoreGuestsLost, "did not come up")
+            .with(&[("numdesktops", "12"), ("workers", "12")]),
+        row(
+            "scalability.start_times",
+            Plant::Faults("each start takes 2 s longer than the one before", || {
+                let slower =
+                    |n: u64| Fault::latency(Duration::from_secs(2 * n)).verb("start").nth(n);
+                (1..=10).map(slower).collect()
+            }),
+            "makes the next start slower by 2.00 s",
+        ),
+        row("snapshot.checkpoint", Plant::Defect(D::ResumeBootsAnew), "booted anew"),
+        row("snapshot.many", REVERT_IGNORED, "after a revert to snapshot 1"),
+        row("snapshot.revert_disks", REVERT_IGNORED, "holds block 0 of pattern 2"),
+        row("storage.concurrent_io", LOST_WRITE, "holds zeros"),
+        row("storage.data_survives_restart", LOST_WRITE, "holds zeros"),
+        row("storage.data_survives_suspend", LOST_WRITE, "holds zeros"),
+        row("storage.disk_travels", LOST_WRITE, "holds zeros"),
+        row("storage.many_disks", LOST_WRITE, "holds zeros"),
+        row("storage.multiple_disks", LOST_WRITE, "holds zeros"),
+        row(
+            "storage.new_disk_is_blank",
+            Plant::Answer("a new disk holds what another guest wrote", dirty_disks),
+            "is not blank",
+        ),
+        broken("storage.read_only", D::DiskReadOnlyLost, "is read-only and was written"),
+        broken("stress.interrupted_boots", D::PowerOffIgnored, "to be Halted"),
+        broken("stress.lifecycle_loop", D::RebootIgnored, "to have rebooted"),
+        broken("stress.mixed_operations", D::ResumeBootsAnew, "booted anew instead of going on"),
+        row(
+            "stress.under_load",
+            Plant::Answer("a busy guest computes wrong results", |lab| {
+                lab.answer(|_, line| {
+                    line.starts_with("stress-ng").then(|| stress_ng("fail: ")).flatten()
+                });
+            }),
+            "stress-ng found",
+        ),
+    ]
+}
