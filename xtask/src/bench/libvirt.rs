@@ -92,12 +92,15 @@ struct Peer {
 impl Peer {
     fn start() -> Result<Self, Error> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/libvirt_bench.py");
-        let mut import = Program::new("python3");
-        let import = import.args(["-c", "import libvirt"]).stderr(Stdio::null()).status()?;
-        if !import.success() {
-            return Err("install it (Debian: apt-get install python3-libvirt)".into());
-        }
-        let mut child = Program::new("python3")
+        // Packages of Debian's are seen by Debian's own Python alone.
+        let works = |python: &&str| {
+            let mut import = Program::new(python);
+            let import = import.args(["-c", "import libvirt"]).stderr(Stdio::null());
+            import.status().is_ok_and(|status| status.success())
+        };
+        let python = ["/usr/bin/python3", "python3"].into_iter().find(works);
+        let python = python.ok_or("install it (Debian: apt-get install python3-libvirt)")?;
+        let mut child = Program::new(python)
             .arg(script)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
