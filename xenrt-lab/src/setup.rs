@@ -57,6 +57,7 @@ pub const TESTS: &[Requirement] = &[
     // What has no program is known by its file.
     requirement("/usr/include/libvirt/libvirt.h", "libvirt-dev", "building the libvirt toolstack"),
     requirement("libvirtd", "libvirt-daemon", "tests of the libvirt toolstack"),
+    requirement("iptables", "iptables", "networks of libvirt in those tests"),
     requirement(
         "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so",
         "libvirt-daemon-driver-qemu",

@@ -137,7 +137,7 @@ impl Definition {
             },
             os: self.os(facts),
             features: (self.kind == GuestKind::Hvm && driver != Driver::Test)
-                .then(|| Features { acpi: Some(Present {}), apic: Some(Present {}) }),
+                .then_some(Features { acpi: Some(Present {}), apic: Some(Present {}) }),
             on_poweroff: Some("destroy".to_owned()),
             on_reboot: Some("restart".to_owned()),
             on_crash: Some(

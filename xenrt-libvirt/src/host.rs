@@ -366,8 +366,11 @@ impl Host for LibvirtHost {
     }
 
     async fn remove_network(&self, name: &str) -> Result<()> {
-        let (object, name) = (format!("network {name:?}"), name.to_owned());
-        self.shared.call("remove", &object, move |connect| networks::remove(connect, &name)).await
+        let (object, own) = (format!("network {name:?}"), name.to_owned());
+        let remove = move |connect: &Connect| networks::remove(connect, &own);
+        let removed = self.shared.call("remove", &object, remove).await?;
+        let is_bridge = !removed && self.networks().await?.iter().any(|own| own.name == name);
+        if is_bridge { Err(networks::foreign(name)) } else { Ok(()) }
     }
 
     async fn inventory(&self) -> Result<HostInventory> {

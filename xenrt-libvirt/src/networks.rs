@@ -138,18 +138,24 @@ pub(crate) fn define(
     Ok(read(&network)?.network())
 }
 
-/// Removes a network that [`define`] made. Blocks.
-pub(crate) fn remove(connect: &Connect, name: &str) -> Result<(), Failure> {
+/// The refusal to remove what this library did not make.
+pub(crate) fn foreign(name: &str) -> Error {
+    let what = format!("network {name:?}");
+    refusal(ToolstackErrorKind::BadState, "remove", &what, "it was not made by this library")
+}
+
+/// Removes a network that [`define`] made; says whether libvirt had it. Blocks.
+pub(crate) fn remove(connect: &Connect, name: &str) -> Result<bool, Failure> {
     let what = format!("network {name:?}");
     let bad_state = |message: String| {
         Failure::Own(refusal(ToolstackErrorKind::BadState, "remove", &what, message))
     };
     let network = match VirtNetwork::lookup_by_name(connect, name) {
-        Err(error) if error.code() == ErrorNumber::NoNetwork => return Ok(()),
+        Err(error) if error.code() == ErrorNumber::NoNetwork => return Ok(false),
         result => result?,
     };
     if !is_own(network.get_uuid()?) {
-        return Err(bad_state("it was not made by this library".to_owned()));
+        return Err(foreign(name).into());
     }
     let mut users = Vec::new();
     for domain in connect.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)? {
@@ -165,7 +171,8 @@ pub(crate) fn remove(connect: &Connect, name: &str) -> Result<(), Failure> {
     if network.is_active()? {
         network.destroy()?;
     }
-    Ok(network.undefine()?)
+    network.undefine()?;
+    Ok(true)
 }
 
 #[derive(Deserialize)]

@@ -28,11 +28,11 @@ pub(crate) async fn carry_out(
         GuestAction::DetachDisk(name) => return devices::detach_disk(host, guest, name).await,
         GuestAction::AttachVif(spec) => return devices::attach_vif(host, guest, spec).await,
         GuestAction::DetachVif(mac) => return devices::detach_vif(host, guest, *mac).await,
-        GuestAction::Save(path) | GuestAction::Restore(path) => {
-            if !path.starts_with('/') || path.contains(char::is_control) {
-                let problem = "expected an absolute path on the host";
-                return Err(Error::invalid(format!("file {path:?}"), problem));
-            }
+        GuestAction::Save(path) | GuestAction::Restore(path)
+            if !path.starts_with('/') || path.contains(char::is_control) =>
+        {
+            let problem = "expected an absolute path on the host";
+            return Err(Error::invalid(format!("file {path:?}"), problem));
         }
         _ => {}
     }
@@ -159,11 +159,16 @@ impl Request {
     }
 
     fn power_off(&self, domain: &VirtDomain) -> Result<(), Failure> {
-        if !domain.is_active()? && observe::has_saved_memory(domain)? {
+        let active = domain.is_active()?;
+        if !active && observe::has_saved_memory(domain)? {
             domain.managed_save_remove(0)?;
             return Ok(());
         }
-        Ok(domain.destroy()?)
+        match domain.destroy() {
+            // It ended by itself in the moment before.
+            Err(_) if active && !domain.is_active()? => Ok(()),
+            result => Ok(result?),
+        }
     }
 
     fn restore(&self, connect: &Connect, domain: &VirtDomain, path: &str) -> Result<(), Failure> {

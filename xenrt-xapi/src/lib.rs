@@ -13,10 +13,11 @@
 //!   looking first.
 //! * **Each call costs** a process, a connection and a login, so calls are few, and what belongs
 //!   together is one remote command. Creating a guest of a template without disks, starting it,
-//!   waiting for its address and checking it is nine calls.
+//!   waiting for its address and checking it is nine calls in three remote commands.
 //! * **A connection can break in the middle.** What is created has a name that only its creator
 //!   knows until it is complete, so that it is neither lost nor made twice.
-//! * **The hypervisor is asked without xapi** where dom0 has `xl`.
+//! * **The hypervisor is asked without xapi** where dom0 has `xl`. It alone knows that a guest has
+//!   crashed: to xapi one that is preserved is paused.
 //!
 //! An image of the lab file means here:
 //!

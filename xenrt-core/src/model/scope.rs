@@ -141,6 +141,13 @@ impl Scope {
         }
     }
 
+    /// Says that `object` is about to be called `to`, which is on record before this returns.
+    pub fn renaming(&self, object: &CreatedObject, to: &str) {
+        if let Some(observer) = &self.observer {
+            observer.renaming(object, to);
+        }
+    }
+
     /// Says that `object`, which was [about to be made](Self::creating), was not: the host refused,
     /// and what goes by its name is not ours.
     pub fn not_created(&self, object: &CreatedObject) {

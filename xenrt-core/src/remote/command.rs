@@ -175,10 +175,11 @@ impl Command {
         if self.stdin != Stdin::Held {
             return line;
         }
+        // Dropbear's commands have no group of their own, so the one that there is is not enough.
         format!(
-            "exec 9<&0 </dev/null\n\
-             {{ while read -r _ <&9; do :; done; kill -TERM 0; }} >/dev/null 2>&1 & w=$!\n\
-             (\n{line}\n) 9<&-; s=$?; kill $w 2>/dev/null; exit $s"
+            "exec 9<&0 </dev/null\n(\n{line}\n) 9<&- & c=$!\n\
+             {{ while read -r _ <&9; do :; done; kill -TERM -$$ || kill -TERM $c; }} >/dev/null 2>&1 & w=$!\n\
+             wait $c; s=$?; kill $w 2>/dev/null; exit $s"
         )
     }
 
@@ -274,6 +275,30 @@ mod tests {
         assert!(!format!("{command} {command:?}").contains("s3cret"));
         assert!(command.to_shell_line().contains("s3cret"));
         assert_eq!(command.mask("bad password s3cret"), "bad password ***");
+    }
+
+    #[test]
+    fn what_ends_with_its_connection_does_and_is_itself_until_then() {
+        let run = |line: &str| {
+            let command = Command::shell_line(line).ends_with_connection();
+            let mut sh = std::process::Command::new("sh");
+            sh.args(["-c", &command.to_shell_line_with("XENRT_TEST=x")]);
+            std::os::unix::process::CommandExt::process_group(&mut sh, 0);
+            let piped = std::process::Stdio::piped;
+            sh.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap()
+        };
+        let started = std::time::Instant::now();
+        let mut ended = run("echo $XENRT_TEST; cat; echo oops >&2; exit 3");
+        let held = ended.stdin.take();
+        let output = ended.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(3), &b"x\n"[..]));
+        assert_eq!(output.stderr, b"oops\n");
+        drop(held);
+        let mut lost = run("sleep 60 & sleep 60; echo done");
+        drop(lost.stdin.take());
+        let output = lost.wait_with_output().unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+        assert!(started.elapsed() < Duration::from_secs(50));
     }
 
     #[test]

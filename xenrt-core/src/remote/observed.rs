@@ -44,6 +44,12 @@ pub trait Observer: Send + Sync + fmt::Debug {
         let _ = object;
     }
 
+    /// An object is about to get another name. As [`creating`](Self::creating), it is kept when this
+    /// returns.
+    fn renaming(&self, object: &CreatedObject, to: &str) {
+        let _ = (object, to);
+    }
+
     /// An object that was about to be made was refused.
     fn not_created(&self, object: &CreatedObject) {
         let _ = object;

@@ -106,9 +106,6 @@ impl JUnit {
         root.push_attribute(("tests", all.tests.to_string().as_str()));
         root.push_attribute(("failures", all.failures.to_string().as_str()));
         root.push_attribute(("errors", all.errors.to_string().as_str()));
-        if !run.id.is_empty() {
-            root.push_attribute(("uuid", run.id.as_str()));
-        }
         root.push_attribute(("time", seconds(run.seconds).as_str()));
         xml.0.write_event(Xml::Start(root))?;
         for ((group, tests), sum) in groups.iter().zip(sums) {
@@ -122,9 +119,12 @@ impl JUnit {
                 suite.push_attribute(("timestamp", run.started.as_str()));
             }
             xml.0.write_event(Xml::Start(suite))?;
+            if !run.id.is_empty() {
+                xml.property("run", &run.id)?;
+            }
             for index in tests {
                 let test = self.collector.test(*index as usize)?;
-                xml.test(&test, &run.started)?;
+                xml.test(&test)?;
             }
             xml.0.write_event(Xml::End(BytesEnd::new("testsuite")))?;
         }
@@ -164,16 +164,12 @@ impl Reporter for JUnit {
 struct Writer<'a>(quick_xml::Writer<&'a mut dyn Write>);
 
 impl Writer<'_> {
-    fn test(&mut self, test: &TestDocument, run_started: &str) -> io::Result<()> {
+    fn test(&mut self, test: &TestDocument) -> io::Result<()> {
         let mut case = element("testcase", &[("name", &test.name), ("classname", &test.id)]);
         case.push_attribute(("time", seconds(test.seconds).as_str()));
-        if let Some(when) = test.start.and_then(|start| timestamp(run_started, start)) {
-            case.push_attribute(("timestamp", when.as_str()));
-        }
         self.0.write_event(Xml::Start(case))?;
-        self.properties(test)?;
         self.outcome(test)?;
-        let said = transcript(&test.log);
+        let said = properties(test) + &transcript(&test.log);
         if !said.is_empty() {
             self.text(element("system-out", &[]), &said)?;
         }
@@ -184,24 +180,11 @@ impl Writer<'_> {
         self.0.write_event(Xml::End(BytesEnd::new("testcase")))
     }
 
-    fn properties(&mut self, test: &TestDocument) -> io::Result<()> {
-        let mut properties: Vec<(String, String)> = Vec::new();
-        properties.extend(test.tc.iter().map(|tc| ("tc".to_owned(), tc.clone())));
-        let argument = |argument: &String| ("argument".to_owned(), argument.clone());
-        properties.extend(test.arguments.iter().map(argument));
-        properties.extend(test.values.iter().map(|value| {
-            let text = format!("{} {}", value.value, value.unit);
-            (value.name.clone(), text.trim_end().to_owned())
-        }));
-        properties.extend(test.evidence.iter().map(|file| ("evidence".to_owned(), file.clone())));
-        if properties.is_empty() {
-            return Ok(());
-        }
+    /// The one property of a suite.
+    fn property(&mut self, name: &str, value: &str) -> io::Result<()> {
         self.0.write_event(Xml::Start(BytesStart::new("properties")))?;
-        for (name, value) in &properties {
-            let property = element("property", &[("name", name), ("value", value)]);
-            self.0.write_event(Xml::Empty(property))?;
-        }
+        let property = element("property", &[("name", name), ("value", value)]);
+        self.0.write_event(Xml::Empty(property))?;
         self.0.write_event(Xml::End(BytesEnd::new("properties")))
     }
 
@@ -280,18 +263,30 @@ fn seconds(seconds: f64) -> String {
     format!("{seconds:.3}")
 }
 
-/// The moment `start` seconds after `run_started`.
-fn timestamp(run_started: &str, start: f64) -> Option<String> {
-    let started: jiff::Timestamp = run_started.parse().ok()?;
-    let since = jiff::SignedDuration::try_from_secs_f64(start).ok()?;
-    Some(started.checked_add(since).ok()?.to_string())
-}
-
 /// What XML may contain (<https://www.w3.org/TR/xml/#charsets>): without the other control
 /// characters and without the colours of terminals.
 fn plain(text: &str) -> String {
     let allowed = |c: &char| matches!(c, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     anstream::adapter::strip_str(text).to_string().chars().filter(allowed).collect()
+}
+
+/// The properties and files of a test, in the form in which readers of JUnit look for them in its
+/// output: the schema of Jenkins (junit-10.xsd of its xUnit plugin) has no place for them elsewhere.
+fn properties(test: &TestDocument) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "[[PROPERTY|{name}={}]]", value.replace('\n', " "));
+    };
+    test.tc.iter().for_each(|tc| line("tc", tc));
+    test.arguments.iter().for_each(|argument| line("argument", argument));
+    for value in &test.values {
+        line(&value.name, format!("{} {}", value.value, value.unit).trim_end());
+    }
+    for file in &test.evidence {
+        let _ = writeln!(text, "[[ATTACHMENT|{file}]]");
+    }
+    text
 }
 
 fn transcript(log: &LogDocument) -> String {

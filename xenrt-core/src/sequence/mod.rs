@@ -62,6 +62,7 @@ pub use diagnostic::{
 };
 pub use limits::Limits;
 pub use loader::{Folders, LoadedFile, Loader};
+pub(crate) use model::Origin;
 pub use model::{
     Action, ActionStep, Addressing, AfterInstall, AllHostsStep, Architecture, Argument, Block,
     BlockKind, BlueprintStep, BondMode, BridgeStep, CallArgument, Claim, CloudCluster,

@@ -164,6 +164,14 @@ pub enum EventKind {
     /// Something is about to be made on a host. Written before it is: of a run that was killed, it
     /// is known what may be left.
     Creating(CreatedObject),
+    /// Something of this name on a host is about to get another one. Written before it does: of a
+    /// run that was killed, it is known by which names a guest may be found.
+    Renaming {
+        /// What, by the name that it has.
+        object: CreatedObject,
+        /// The name that it gets.
+        to: String,
+    },
     /// The host refused to make it; what goes by its name there is not this run's.
     NotCreated(CreatedObject),
     /// A step of the preparation began: `hosts`, `guest tiny`.
@@ -344,6 +352,7 @@ impl EventKind {
                 | Self::HostFound { .. }
                 | Self::Creating(_)
                 | Self::NotCreated(_)
+                | Self::Renaming { .. }
                 | Self::Undone { object: Some(_), .. }
                 | Self::TestFinished { .. }
                 | Self::Kept { .. }

@@ -18,7 +18,8 @@
 //! | a step of a parallel block is a blocked block | the parallel block counts as blocked, even where the step is no blocker |
 //! | an `<action>` failed | it blocks as a blocker does |
 //! | the preparation failed | all tests are Blocked by it, but those in `finally` whose hosts and guests are there |
-//! | `depends` names a test that did not pass, or has not ended | Skipped, with its name and outcome |
+//! | `depends` names a test that did not pass | Skipped, with its name and outcome |
+//! | `depends` names a test in another step of the same parallel block | It waits until that one has ended, holding neither a worker nor hosts |
 //! | `depends` names a test that comes later, or that there is not | the sequence is refused |
 //! | abilities or hosts are missing that a test `requires` | Skipped with the reason, before it claims or builds anything; it blocks nobody |
 //! | a test failed and has `retries` left | it is tried again from its beginning; passing then, it is Passed and marked flaky |
@@ -93,9 +94,9 @@ pub use event::{Event, EventKind, Level, PlannedTest, RunId, Summary, TestIndex}
 pub use exit_code::ExitCode;
 pub use filter::{Filter, FilterError};
 pub use options::{Keep, RunOptions};
-pub use plan::{Plan, PlanError, PlanHost, PlanProblem, PlanReport};
+pub use plan::{IncludedFile, Plan, PlanError, PlanHost, PlanProblem, PlanReport};
 pub use resume::{
-    ClaimedRun, Difference, Finished, IfChanged, PastRun, Rerun, ResumeError, RunOrigin,
+    ClaimedRun, Difference, Finished, IfChanged, PastRun, Rerun, ResumeError, RunLimits, RunOrigin,
     SequenceOrigin, find_run, rerun, resume,
 };
 pub use run::{RunReport, TestResultEntry, run};

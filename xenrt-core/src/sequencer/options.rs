@@ -10,7 +10,8 @@ use crate::lab::LabProvider;
 use crate::report::Reporter;
 
 /// Whether the hosts and the guests of the preparation are left running after the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// Everything is undone and given back.
     #[default]

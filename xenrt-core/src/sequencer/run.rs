@@ -19,7 +19,7 @@ use super::stop::Stop;
 use super::walk::{Limits, Walk};
 use super::{
     CancelHandle, CancelReason, EventKind, ExitCode, Findings, Keep, Level, Plan, PlannedTest,
-    RunId, RunOptions, RunOrigin, Summary, TestIndex,
+    RunId, RunLimits, RunOptions, RunOrigin, Summary, TestIndex,
 };
 use crate::Error;
 use crate::lab::LabProvider;
@@ -95,6 +95,7 @@ pub async fn run(plan: Plan, options: RunOptions, cancel: CancelHandle) -> RunRe
         origin: Box::new(RunOrigin {
             selection: options.selection.clone(),
             seed: options.seed,
+            limits: Some(RunLimits::of(&options)),
             ..options.origin.clone()
         }),
     };

@@ -508,6 +508,13 @@ impl Observer for TestObserver {
         }
     }
 
+    fn renaming(&self, object: &CreatedObject, to: &str) {
+        if let Some(inner) = self.0.upgrade() {
+            let what = EventKind::Renaming { object: object.clone(), to: to.to_owned() };
+            TestContext(inner).send(what);
+        }
+    }
+
     fn not_created(&self, object: &CreatedObject) {
         if let Some(inner) = self.0.upgrade() {
             TestContext(inner).send(EventKind::NotCreated(object.clone()));

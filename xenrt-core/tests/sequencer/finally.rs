@@ -145,6 +145,96 @@ async fn a_test_is_skipped_when_one_that_it_depends_on_did_not_pass() {
     insta::assert_snapshot!(outline.outcomes().join("\n"));
 }
 
+/// In which order tests began and ended.
+fn story(outline: &Outline) -> Vec<String> {
+    let name = |event: &xenrt_core::sequencer::Event| {
+        let at = event.test.map_or(0, |test| test.0 as usize);
+        outline.report.results[at].test.name.clone()
+    };
+    let line = |event: &xenrt_core::sequencer::Event| match event.what {
+        EventKind::TestStarted { .. } => Some(format!("{} began", name(event))),
+        EventKind::TestFinished { .. } => Some(format!("{} ended", name(event))),
+        _ => None,
+    };
+    outline.events.iter().filter_map(line).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_of_a_parallel_block_waits_for_those_that_it_depends_on() {
+    let outline = run(vec![parallel(
+        // Whoever waits holds no worker, so that one is enough.
+        Some(1),
+        [
+            named("t.wait", "first"),
+            serial([
+                named("t.pass", "beside"),
+                depends(named("t.pass", "after first"), None, "first"),
+            ]),
+            depends(named("t.pass", "after both"), None, "after first"),
+            named("t.fail", "bad"),
+            depends(named("t.pass", "after bad"), None, "bad"),
+        ],
+    )])
+    .await;
+    let outcomes = outline.outcomes();
+    assert_eq!(
+        outcomes,
+        [
+            "first: passed",
+            "beside: passed",
+            "after first: passed",
+            "after both: passed",
+            "bad: failed: no",
+            "after bad: skipped: it depends on t/bad, which failed",
+        ]
+    );
+    let story = story(&outline);
+    let at = |line: &str| story.iter().position(|own| own == line).unwrap();
+    assert!(at("first ended") < at("beside began"), "{story:?}");
+    assert!(at("after first ended") < at("after both began"), "{story:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn blocks_beside_one_another_wait_without_an_end_to_their_workers() {
+    // Each block depends on the one before; the longest is last, and would begin first.
+    let step = |at: usize| {
+        let own = named("t.wait", &format!("w{at}"));
+        let first = match at {
+            0 => own,
+            _ => depends(own, None, &format!("w{}", at - 1)),
+        };
+        parallel(Some(1), [serial([first]), named("t.pass", &format!("p{at}"))])
+    };
+    let steps = vec![parallel(Some(2), (0..6).map(step).collect::<Vec<_>>())];
+    let outline = run_plan(tests(), vec![], steps, CancelHandle::new(), |options| {
+        let durations = (0..6_u64).map(|at| (format!("t/w{at}"), Duration::from_secs(at * 100)));
+        options.durations = durations.collect();
+    })
+    .await;
+    assert!(
+        outline.outcomes().iter().all(|line| line.ends_with(": passed")),
+        "{:?}",
+        outline.outcomes()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_another_test_stops_with_the_run() {
+    let cancel = CancelHandle::new();
+    let cut = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        cancel.cancel(CancelReason::CtrlC);
+    };
+    let steps = vec![parallel(
+        None,
+        [named("t.wait", "first"), depends(named("t.pass", "after"), None, "first")],
+    )];
+    let run = run_plan(tests(), vec![], steps, cancel.clone(), |_| ());
+    let (outline, ()) = tokio::join!(run, cut);
+    let blocked = outline.outcomes().iter().filter(|line| line.contains(": blocked")).count();
+    assert_eq!(blocked, 2, "{:?}", outline.outcomes());
+}
+
 #[test]
 fn a_dependency_that_cannot_be_is_refused_with_its_place() {
     let registry = Registry::of(tests()).unwrap();
@@ -213,11 +303,11 @@ async fn a_sleep_takes_its_time_and_is_cut_short_by_a_cancellation() {
     assert_eq!(
         actions(&outline),
         [
-            "sleep 60s began",
-            "sleep 60s ended after 60 s",
-            "sleep 60s began",
-            "sleep 60s: the run was cancelled (Ctrl-C)",
-            "sleep 60s: not done, since the run was cancelled (Ctrl-C)",
+            "sleep 1 min began",
+            "sleep 1 min ended after 60 s",
+            "sleep 1 min began",
+            "sleep 1 min: the run was cancelled (Ctrl-C)",
+            "sleep 1 min: not done, since the run was cancelled (Ctrl-C)",
         ]
     );
     assert_eq!((outline.report.summary.passed, outline.report.summary.blocked), (2, 1));

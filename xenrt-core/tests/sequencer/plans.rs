@@ -1,6 +1,6 @@
 //! Sequences into plans.
 
-use xenrt_core::sequence::{Node, Place};
+use xenrt_core::sequence::{LoadedFile, Loader, Node, Place, ReadOptions};
 use xenrt_core::sequencer::{CancelHandle, ExitCode, Plan, Selection};
 use xenrt_core::testcase::{Registry, TestDescriptor};
 
@@ -100,4 +100,28 @@ async fn a_dry_run_touches_nothing_and_an_empty_selection_runs_nothing() {
     })
     .await;
     assert_eq!(outline.report.exit_code, ExitCode::NothingRan);
+}
+
+/// One file in memory.
+#[derive(Debug)]
+struct OneFile(&'static str);
+
+impl Loader for OneFile {
+    fn load(&self, name: &str, _: usize) -> std::io::Result<LoadedFile> {
+        Ok(LoadedFile { name: name.to_owned(), bytes: self.0.into() })
+    }
+}
+
+#[test]
+fn an_unknown_test_of_an_included_file_is_told_there() {
+    let lib = "<xenrt>\n  <collection name='c'>\n    <testcase id='net.pong'/>\n  </collection>\n</xenrt>\n";
+    let text = "<xenrt>\n  <include filename='lib.seq'/>\n  <testsequence>\n    <testcase id='net.pin'/>\n    <include collection='c'/>\n  </testsequence>\n</xenrt>\n";
+    let sequence = ReadOptions::new().loader(OneFile(lib)).parse(text, "main.seq").unwrap();
+    let error = Plan::new(&sequence, &Registry::of(tests()).unwrap()).unwrap_err();
+    let theme = miette::GraphicalTheme::unicode_nocolor();
+    let mut shown = format!("{error}\n\n");
+    miette::GraphicalReportHandler::new_themed(theme)
+        .render_report(&mut shown, &error.clone().into_report(text))
+        .unwrap();
+    insta::assert_snapshot!(shown);
 }

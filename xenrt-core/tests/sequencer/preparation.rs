@@ -78,7 +78,7 @@ async fn prepare_workers_are_as_many_as_the_file_says() {
         let mut sequence = prepared(vec![host_step(0, None, &names)]);
         sequence
             .variables
-            .extend(workers.map(|workers| ("PREPARE_WORKERS".to_owned(), workers.to_owned())));
+            .extend(workers.map(|workers| ("PREPARE_WORKERS".into(), workers.into())));
         let outline = run(&sequence, &Arc::new(FakeLab::of(&["alpha"]))).await;
         let (mut now, mut seen) = (0, 0);
         for event in &outline.events {

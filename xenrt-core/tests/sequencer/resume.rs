@@ -8,7 +8,7 @@ use xenrt_core::model::{GuestSpec, NetworkSpec, PowerState};
 use xenrt_core::report::Journal;
 use xenrt_core::sequence::Node;
 use xenrt_core::sequencer::{
-    CancelHandle, ClaimedRun, Difference, EventKind, IfChanged, PastRun, Plan, ResumeError,
+    CancelHandle, ClaimedRun, Difference, EventKind, IfChanged, Keep, PastRun, Plan, ResumeError,
     RunOptions, RunReport, rerun, resume, run,
 };
 use xenrt_core::testcase::{Registry, TestDescriptor, TestError};
@@ -119,7 +119,13 @@ fn mixed() -> Vec<TestDescriptor> {
 async fn killed_after(ended: usize, steps: Vec<Node>) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     run(plan(mixed(), &[], steps), RunOptions::new(folder.path()), CancelHandle::new()).await;
-    let journal = folder.path().join(Journal::FILE);
+    cut(folder.path(), ended);
+    folder
+}
+
+/// Keeps the journal of a run up to the end of the `ended`th test.
+fn cut(folder: &Path, ended: usize) {
+    let journal = folder.join(Journal::FILE);
     let text = std::fs::read_to_string(&journal).unwrap();
     let mut kept = String::new();
     let mut ends = 0;
@@ -131,7 +137,6 @@ async fn killed_after(ended: usize, steps: Vec<Node>) -> tempfile::TempDir {
         ends += usize::from(line.contains("\"test_finished\""));
     }
     std::fs::write(journal, kept).unwrap();
-    folder
 }
 
 async fn go_on(
@@ -207,4 +212,63 @@ async fn a_rerun_has_what_did_not_go_well_in_all_runs_before() {
     assert_eq!((again.failed, again.new, again.passed, again.skipped), (1, 0, 3, 1));
     let names: Vec<_> = again.plan.tests().map(|test| test.name.clone()).collect();
     assert_eq!(names, ["fail"]);
+}
+
+#[tokio::test]
+async fn a_guest_that_a_killed_test_had_renamed_is_found_and_removed() {
+    let lab = Arc::new(FakeLab::of(&["alpha"]));
+    let state = Arc::clone(&lab.hosts[0].state);
+    let tests = |forever: bool| {
+        let renames = case!("t.renames", |cx| {
+            let host = cx.default_host()?;
+            let guest = host.create_guest(&GuestSpec::new("left")).await?;
+            // The guests here do not know their own new name.
+            let _ = guest.rename("moved").await;
+            // Another one may have the name since.
+            host.create_guest(&GuestSpec::new("left")).await?;
+            std::future::pending().await
+        });
+        vec![if forever { renames } else { case!("t.renames", |_cx| { Ok(()) }) }]
+    };
+    let steps = || vec![test("t.renames")];
+    let first = tempfile::tempdir().unwrap();
+    let options = RunOptions::new(first.path()).provider(lab.clone());
+    let running =
+        tokio::spawn(run(plan(tests(true), &["SUT"], steps()), options, CancelHandle::new()));
+    let names = || state.guests.lock().unwrap().keys().cloned().collect::<Vec<_>>();
+    while names() != ["base", "left", "moved"] {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let folder = as_if_killed(first.path());
+    running.abort();
+    let claimed = ClaimedRun::claim(folder.path()).unwrap();
+    let options = RunOptions::new("unused").provider(lab.clone());
+    let run_plan = plan(tests(false), &["SUT"], steps());
+    let report = resume(run_plan, claimed, IfChanged::Refuse, options, CancelHandle::new());
+    assert_eq!(outcomes(&report.await.unwrap()), ["renames passed"]);
+    assert_eq!(names(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_run_goes_on_within_the_limits_that_it_had() {
+    let steps = || vec![test("t.pass"), test("t.fail")];
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = RunOptions::new(folder.path());
+    options.retries = 2;
+    options.time_limit = Some(Duration::from_secs(7200));
+    options.test_timeout = Duration::from_secs(90);
+    options.keep = Keep::OnFailure;
+    run(plan(mixed(), &[], steps()), options, CancelHandle::new()).await;
+    cut(folder.path(), 1);
+    let limits = PastRun::open(folder.path()).unwrap().origin.limits.unwrap();
+    assert_eq!(limits.time_limit.unwrap().0, Duration::from_secs(7200));
+    assert_eq!((limits.test_timeout.0, limits.keep), (Duration::from_secs(90), Keep::OnFailure));
+    go_on(folder.path(), steps(), IfChanged::Refuse).await.unwrap();
+    let events = Journal::read(&folder.path().join(Journal::FILE)).unwrap().events;
+    let resumed = events.iter().position(|it| matches!(it.what, EventKind::RunResumed { .. }));
+    let attempts = events[resumed.unwrap()..]
+        .iter()
+        .filter(|event| matches!(event.what, EventKind::TestStarted { .. }))
+        .count();
+    assert_eq!(attempts, 3);
 }

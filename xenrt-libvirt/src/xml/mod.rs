@@ -9,6 +9,7 @@ mod element;
 mod network;
 mod storage;
 
+#[cfg(feature = "virt")]
 pub(crate) use domain::to_element;
 pub use domain::{
     BootDevice, Bus, Devices, Disk, Domain, DomainKind, Driver, Features, Interface, LogFile, Mac,

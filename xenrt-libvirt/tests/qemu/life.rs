@@ -1,7 +1,10 @@
 //! One real guest from its definition to its end.
 
+use std::time::Duration;
+
 use xenrt_core::model::{DiskSpec, Guest, GuestSpec, Memory, PowerState, ShutdownMode, VifSpec};
 use xenrt_core::remote::{Command, ShellExt as _};
+use xenrt_libvirt::{DomainEvent, LibvirtHost};
 
 use crate::world::World;
 
@@ -75,10 +78,22 @@ async fn inside() {
     assert!(console.contains("xenrt-guest"), "{console}");
     eprintln!("it was reset");
 
-    // It ends itself; that is told by an event.
-    let poweroff = Command::new("poweroff").deadline(std::time::Duration::from_secs(20));
+    // It reboots by itself, which is told.
+    let mut events = LibvirtHost::of(host.as_ref()).unwrap().events();
+    let in_guest = |verb: &str| Command::new(verb).deadline(Duration::from_secs(20));
     // The guest may be gone before it answers.
-    let _ = guest.shell().await.unwrap().execute(&poweroff).await;
+    let _ = guest.shell().await.unwrap().execute(&in_guest("reboot")).await;
+    let told =
+        async { while !matches!(events.recv().await.unwrap(), DomainEvent::Reboot { .. }) {} };
+    tokio::time::timeout(Duration::from_secs(60), told).await.unwrap();
+    guest.shell().await.unwrap().reset().await;
+    guest.wait_until_reachable().await.unwrap();
+    assert_ne!(boot_id(guest.as_ref()).await, second);
+    eprintln!("it rebooted");
+
+    guest.set_memory(Memory::mib(96)).await.unwrap();
+    guest.check().await.unwrap();
+    let _ = guest.shell().await.unwrap().execute(&in_guest("poweroff")).await;
     guest.wait_for_state(PowerState::Halted, guest.deadlines().state).await.unwrap();
     guest.expectation().update(|expected| {
         expected.power = PowerState::Halted;

@@ -64,7 +64,8 @@ fn sh(line: &str) {
 }
 
 /// The kernel and initial ramdisk of the tiny guest, for QEMU: the lab's own boots under Xen, so the
-/// modules for QEMU's devices are put behind it (a kernel unpacks one archive after the other).
+/// modules for QEMU's devices are put behind it (a kernel unpacks one archive after the other). It has
+/// no driver for an ACPI power button, so it cannot be asked to shut down.
 fn prepare(folder: &Path) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let images = runtime.block_on(async {
@@ -82,13 +83,21 @@ fn prepare(folder: &Path) {
         for module in {modules}; do
           cp dom0/mod/$module.ko more/mod/; echo $module.ko >>more/mod/list
         done
+        release=$(debugfs -R 'ls -p /lib/modules' '{}' 2>more.log | tr / '\\n' | grep -m 1 '^[0-9].*-')
+        debugfs -R \"dump /lib/modules/$release/kernel/drivers/virtio/virtio_balloon.ko \
+          more/mod/virtio_balloon.ko\" '{}' 2>>more.log
+        echo virtio_balloon.ko >>more/mod/list
         sed s/hvc0/ttyS0/ tiny/etc/inittab >more/etc/inittab
+        sed '/devtmpfs/a mkdir -p /dev/shm; mount -t tmpfs shm /dev/shm' tiny/etc/rc >more/etc/rc
+        chmod 755 more/etc/rc
         sed s/hvc0/ttyS0/ tiny/etc/announce >more/etc/announce; chmod 755 more/etc/announce
         (cd more; find . | cpio -o -H newc --quiet) >more.initrd
         cat '{}' more.initrd >initrd
         cp '{}' kernel; cp '{}' key; chmod 600 key; chmod 711 .",
         dom0.display(),
         tiny.display(),
+        images.disk().display(),
+        images.disk().display(),
         tiny.display(),
         kernel.display(),
         keys.display(),

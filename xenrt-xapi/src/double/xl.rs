@@ -61,7 +61,6 @@ fn seconds() -> f64 {
     (time % 100_000_000) as f64 / 1000.0
 }
 
-#[expect(clippy::too_many_arguments, reason = "one for each column that differs")]
 fn line(
     name: &str,
     id: &str,

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use xenrt_core::model::{
-    DiskSpec, Guest, GuestSpec, Host as _, Memory, NetworkSpec, PowerState, ShutdownMode, VifSpec,
+    DiskSpec, Guest, GuestSpec, Host as _, Memory, NetworkSpec, PowerState, ShutdownMode,
+    SnapshotKind, VifSpec,
 };
-use xenrt_core::{Blame, Error};
+use xenrt_core::remote::RemoteError;
+use xenrt_core::{Blame, Error, ToolstackErrorKind};
 use xenrt_xapi::XapiHost;
 use xenrt_xapi::double::{Effect, Rule, World};
 use xenrt_xapi::xe::{ApiCode, Login, Xe, XeCommand, XeError};
@@ -74,19 +76,69 @@ const VERBS: &[Verb] = &[
         before: PowerState::Running,
         run: |g| async { g.attach_vif(VifSpec::on_default()).await.map(drop) }.boxed(),
     },
+    Verb { command: "vm-unpause", before: PowerState::Paused, run: |g| g.unpause() },
+    Verb { command: REBOOT, before: PowerState::Running, run: |g| g.reboot(ShutdownMode::Clean) },
+    Verb { command: REBOOT, before: PowerState::Running, run: |g| g.reboot(ShutdownMode::Hard) },
+    Verb { command: "vbd-unplug", before: PowerState::Running, run: |g| g.detach_disk("xvda") },
+    Verb { command: "vbd-destroy", before: PowerState::Halted, run: |g| g.detach_disk("xvda") },
+    Verb { command: "vdi-destroy", before: PowerState::Running, run: |g| g.detach_disk("xvda") },
+    Verb {
+        command: "vif-unplug",
+        before: PowerState::Running,
+        run: |g| detach_first_vif(g).boxed(),
+    },
+    Verb {
+        command: "vif-destroy",
+        before: PowerState::Halted,
+        run: |g| detach_first_vif(g).boxed(),
+    },
+    Verb {
+        command: "vm-snapshot",
+        before: PowerState::Halted,
+        run: |g| snapshot(g, SnapshotKind::Disks, false).boxed(),
+    },
+    Verb {
+        command: "vm-checkpoint",
+        before: PowerState::Running,
+        run: |g| snapshot(g, SnapshotKind::Memory, false).boxed(),
+    },
+    Verb {
+        command: "snapshot-revert",
+        before: PowerState::Halted,
+        run: |g| snapshot(g, SnapshotKind::Disks, true).boxed(),
+    },
     Verb { command: "vm-uninstall", before: PowerState::Halted, run: |g| g.delete() },
 ];
 
+/// Whether a guest was rebooted cannot be told from outside when the connection broke, and doing it
+/// twice is not the same: here an error that says so is right.
+const REBOOT: &str = "vm-reboot";
+
+async fn detach_first_vif(guest: &dyn Guest) -> xenrt_core::Result<()> {
+    let mac = guest.view().await?.vifs[0].mac;
+    guest.detach_vif(mac).await
+}
+
+async fn snapshot(guest: &dyn Guest, kind: SnapshotKind, revert: bool) -> xenrt_core::Result<()> {
+    let snapshots = guest.snapshots()?;
+    let made = snapshots.create("before", kind).await?;
+    assert_eq!(snapshots.list().await?.len(), 1, "made twice");
+    if revert { snapshots.revert(&made).await } else { Ok(()) }
+}
+
 fn spec(name: &str) -> GuestSpec {
-    GuestSpec::new(name).image("bare").vif(VifSpec::on_default()).max_vcpus(4)
+    let spec = GuestSpec::new(name).image("bare").vif(VifSpec::on_default()).max_vcpus(4);
+    spec.disk(DiskSpec::new(Memory::mib(8)))
 }
 
 async fn bring_to(guest: &dyn Guest, state: PowerState) {
     if state != PowerState::Halted {
         guest.start().await.unwrap();
     }
-    if state == PowerState::Suspended {
-        guest.suspend().await.unwrap();
+    match state {
+        PowerState::Suspended => guest.suspend().await.unwrap(),
+        PowerState::Paused => guest.pause().await.unwrap(),
+        _ => {}
     }
 }
 
@@ -100,34 +152,42 @@ async fn every_verb(
 ) -> Vec<(&'static str, xenrt_core::Result<()>)> {
     let simulated = Simulated::start(&World::small());
     let host = simulated.connect().await;
+    let disturb = |command: &str, _| {
+        for rule in rules(command) {
+            simulated.double.rule(rule).unwrap();
+        }
+    };
+    every_verb_on(&simulated, &host, disturb).await
+}
+
+/// Runs every verb after `disturb` was told of its command and its number.
+async fn every_verb_on(
+    simulated: &Simulated,
+    host: &XapiHost,
+    disturb: impl Fn(&str, usize),
+) -> Vec<(&'static str, xenrt_core::Result<()>)> {
     let mut results = Vec::new();
     for (index, verb) in VERBS.iter().enumerate() {
         let guest = host.define_guest(&spec(&format!("g{index}"))).await.unwrap();
         bring_to(guest.as_ref(), verb.before).await;
-        let before = ["vm", "vbd", "vif", "vdi"].map(|class| count(&simulated, class));
-        for rule in rules(verb.command) {
-            simulated.double.rule(rule).unwrap();
-        }
+        let before = ["vm", "vbd", "vif", "vdi"].map(|class| count(simulated, class));
+        disturb(verb.command, index);
         let result = (verb.run)(guest.as_ref()).await;
         assert!(simulated.double.rules_are_used_up().unwrap(), "{} was not hit", verb.command);
         if result.is_ok() && verb.command != "vm-uninstall" {
             guest.check().await.unwrap_or_else(|error| panic!("{}: {error}", verb.command));
         }
-        let after = ["vm", "vbd", "vif", "vdi"].map(|class| count(&simulated, class));
+        let after = ["vm", "vbd", "vif", "vdi"].map(|class| count(simulated, class));
+        // A snapshot is a VM with a VIF, and with a VBD and a VDI for each disk.
         for (before, after) in before.iter().zip(after) {
             assert!(after <= before + 1, "{}: made twice", verb.command);
         }
         // Whatever came of it, everything can be removed.
         guest.ensure_deleted().await.unwrap();
-        assert_eq!(
-            ["vbd", "vif"].map(|class| count(&simulated, class)),
-            [0, 0],
-            "{}",
-            verb.command
-        );
+        assert_eq!(["vbd", "vif"].map(|class| count(simulated, class)), [0, 0], "{}", verb.command);
         results.push((verb.command, result));
     }
-    assert_eq!(count(&simulated, "vdi"), 2, "only the CDs are left");
+    assert_eq!(count(simulated, "vdi"), 2, "only the CDs are left");
     results
 }
 
@@ -142,7 +202,7 @@ async fn a_restart_in_the_middle_of_each_verb_is_waited_for() {
 async fn a_connection_that_breaks_after_each_verb_makes_nothing_twice() {
     let lost = |command: &str| vec![Rule::once(command, Effect::LostAfter)];
     for (command, result) in every_verb(lost).await {
-        result.unwrap_or_else(|error| panic!("{command}: {error}"));
+        done_or_told(command, result, "Lost connection");
     }
 }
 
@@ -150,8 +210,76 @@ async fn a_connection_that_breaks_after_each_verb_makes_nothing_twice() {
 async fn a_connection_that_breaks_before_each_verb_loses_nothing() {
     let lost = |command: &str| vec![Rule::once(command, Effect::LostBefore)];
     for (command, result) in every_verb(lost).await {
+        done_or_told(command, result, "Lost connection");
+    }
+}
+
+/// A verb succeeded; a reboot may have failed because of `what`, in words that can be matched.
+fn done_or_told(command: &str, result: xenrt_core::Result<()>, what: &str) {
+    let Err(error) = result else { return };
+    assert!(command == REBOOT && error.to_string().contains(what), "{command}: {error}");
+    assert_eq!(error.toolstack_kind(), Some(ToolstackErrorKind::NotRunning), "{error}");
+}
+
+#[tokio::test]
+async fn a_session_that_ends_in_each_verb_loses_nothing_and_makes_nothing_twice() {
+    let ended = |command: &str| {
+        vec![Rule::once(
+            command,
+            Effect::Fails("SESSION_INVALID".into(), vec!["OpaqueRef:x".into()]),
+        )]
+    };
+    for (command, result) in every_verb(ended).await {
+        done_or_told(command, result, "SESSION_INVALID");
+    }
+}
+
+#[tokio::test]
+async fn the_coordinator_may_change_before_each_verb() {
+    let mut world = World::small();
+    world.allow_login("root", "pass");
+    let simulated = Simulated::start(&world);
+    let file = simulated.path("password");
+    std::fs::write(&file, "pass\n").unwrap();
+    let mut entry = simulated.lab("").hosts.remove(0);
+    for (key, value) in [
+        ("xe_server", "192.0.2.20".to_owned()),
+        ("xe_user", "root".to_owned()),
+        ("xe_password_file", file.display().to_string()),
+    ] {
+        entry.attributes.insert(key.to_owned(), value);
+    }
+    let host = xenrt_xapi::XapiToolstack::new();
+    let host = xenrt_core::model::Toolstack::connect(&host, &entry).await.unwrap();
+    let host = XapiHost::of(host.as_ref()).unwrap();
+    let change = |_: &str, index| {
+        let address = format!("192.0.2.{}", 20 + index % 2);
+        simulated.double.change(|world| world.set_coordinator(&address)).unwrap();
+    };
+    change("", 0);
+    for (command, result) in every_verb_on(&simulated, &host, change).await {
         result.unwrap_or_else(|error| panic!("{command}: {error}"));
     }
+    let calls = simulated.double.calls().unwrap().join("\n");
+    assert!(calls.contains("-s 192.0.2.21") && !calls.contains("pass\n"), "{calls}");
+}
+
+#[tokio::test]
+async fn a_verb_whose_task_hangs_ends_in_time_and_the_guest_is_what_it_was() {
+    let simulated = Simulated::start(&World::small());
+    let mut entry = simulated.lab("").hosts.remove(0);
+    entry.deadlines.command = Duration::from_secs(6);
+    let toolstack = xenrt_xapi::XapiToolstack::new();
+    let host = xenrt_core::model::Toolstack::connect(&toolstack, &entry).await.unwrap();
+    let guest = host.define_guest(&spec("tiny")).await.unwrap();
+    simulated.double.rule(Rule::once("vm-start", Effect::Hangs)).unwrap();
+    let started = Instant::now();
+    let error = guest.start().await.unwrap_err();
+    assert!(matches!(error, Error::Remote(RemoteError::Deadline { .. })), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(60));
+    guest.check().await.unwrap();
+    guest.start().await.unwrap();
+    guest.check().await.unwrap();
 }
 
 #[tokio::test]

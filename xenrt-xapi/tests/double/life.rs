@@ -36,6 +36,7 @@ async fn creating_starting_finding_and_checking_is_nine_calls() {
     let counts = [define.len(), start.len(), address.len(), check.len()];
     assert_eq!(counts, [5, 2, 0, 2], "{define:#?} {start:#?} {check:#?}");
     assert_eq!(host.xe().calls(), 4 + 9, "the client counts as the double does");
+    assert_eq!(host.xe().round_trips(), 1 + 3, "connecting, defining, starting and checking");
 }
 
 #[tokio::test]

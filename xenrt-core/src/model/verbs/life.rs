@@ -1,7 +1,7 @@
 //! The name of a guest, and its end.
 
 use super::steps;
-use crate::model::{Ability, Guest, GuestAction, PowerState, ShutdownMode};
+use crate::model::{Ability, Guest, GuestAction, ObjectKind, PowerState, ShutdownMode};
 use crate::remote::{Wait, wait_until};
 use crate::{Result, ToolstackErrorKind};
 
@@ -45,6 +45,8 @@ pub(in crate::model) async fn rename<G: Guest + ?Sized>(guest: &G, name: &str) -
     if state.has_domain() {
         guest.host().require(Ability::RenameRunning)?;
     }
+    let host = guest.host();
+    host.scope().renaming(&host.object(ObjectKind::Guest, &guest.name()), name);
     guest.request(&action).await?;
     wait_until(format!("guest {} to be known by that name", guest.name()), || async {
         if !state.has_domain() {

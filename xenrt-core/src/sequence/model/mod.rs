@@ -39,6 +39,8 @@ pub use steps::{
     TestStep,
 };
 pub use storage::{StorageLinkArray, StorageOption, StorageStep, StorageType};
+pub(in crate::sequence) use word::FileText;
+pub(crate) use word::Origin;
 pub use word::Word;
 
 /// Where in a file something stands.

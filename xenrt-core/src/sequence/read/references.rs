@@ -83,17 +83,29 @@ impl Reader<'_> {
                     None => dependency.name.to_string(),
                 };
                 let help = hint(&name, tests.full.iter().map(String::as_str).take(MOST_HINTED));
-                (dependency.place, name, help)
+                (Dependency::clone(dependency), name, help)
             })
             .collect();
-        for (place, name, help) in told {
-            let at: Span = (place.offset..place.offset + place.length).into();
+        for (dependency, name, help) in told {
+            let place = dependency.place;
+            let mut at: Span = (place.offset..place.offset + place.length).into();
+            // Its place is in the file itself; what is written in another is told there.
+            let written = self.units.iter().position(|unit| unit.source.has(&dependency.name));
+            if let Some(unit) = written.filter(|unit| *unit > 0) {
+                let name = dependency.name.range();
+                let group = dependency.group.as_ref();
+                let group = group.filter(|group| self.units[unit].source.has(group));
+                let start = group.map_or(name.start, |group| group.range().start.min(name.start));
+                self.current = unit;
+                at = (start..name.end).into();
+            }
             let message = format!("no test is called {name:?}");
             let problem = self
                 .problem(DiagnosticKind::DanglingReference, at, message)
                 .help("expected \"group:test\" or \"test\" with the names of a test of the file")
                 .help(help.trim_start_matches("; ").to_owned());
             self.push_lenient(problem);
+            self.current = 0;
         }
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
+use crate::sequence::model::FileText;
 use crate::sequence::{Place, Word};
 
 /// The text of a file under the name that it was given.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::sequence) struct Source {
-    file: String,
-    text: Arc<String>,
+    text: Arc<FileText>,
     marks: Vec<Mark>,
     /// Whether every character is one byte.
     ascii: bool,
@@ -31,15 +31,20 @@ impl Source {
         let text = text.into();
         let marks = marks(&text);
         let ascii = text.is_ascii();
-        Self { file: file.into(), text: Arc::new(text), marks, ascii }
+        Self { text: Arc::new(FileText { file: file.into(), text }), marks, ascii }
     }
 
     pub(in crate::sequence) fn file(&self) -> &str {
-        &self.file
+        &self.text.file
     }
 
     pub(in crate::sequence) fn text(&self) -> &str {
-        &self.text
+        &self.text.text
+    }
+
+    /// Whether a word is a part of it.
+    pub(in crate::sequence) fn has(&self, word: &Word) -> bool {
+        word.is_of(&self.text)
     }
 
     /// These bytes of it.
@@ -54,12 +59,13 @@ impl Source {
 
     /// As [`place`](Self::place), of which most follow one another: `near` is where to look first.
     pub(in crate::sequence) fn place_near(&self, at: &Range<usize>, near: &mut usize) -> Place {
+        let text = self.text();
         let (offset, end) = if self.ascii {
-            let offset = at.start.min(self.text.len());
-            (offset, at.end.min(self.text.len()).max(offset))
+            let offset = at.start.min(text.len());
+            (offset, at.end.min(text.len()).max(offset))
         } else {
-            let offset = boundary_before(&self.text, at.start);
-            (offset, boundary_after(&self.text, at.end).max(offset))
+            let offset = boundary_before(text, at.start);
+            (offset, boundary_after(text, at.end).max(offset))
         };
         let is_in = |index: usize| {
             self.marks.get(index).is_some_and(|mark| mark.offset <= offset)
@@ -74,7 +80,7 @@ impl Source {
         let characters = if self.ascii {
             offset - mark.offset
         } else {
-            self.text[mark.offset..offset].chars().count()
+            text[mark.offset..offset].chars().count()
         };
         Place {
             offset,
@@ -128,9 +134,9 @@ impl SourceCode for Source {
         lines_before: usize,
         lines_after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let contents = self.text.read_span(span, lines_before, lines_after)?;
+        let contents = self.text().read_span(span, lines_before, lines_after)?;
         Ok(Box::new(MietteSpanContents::new_named(
-            self.file.clone(),
+            self.file().to_owned(),
             contents.data(),
             *contents.span(),
             contents.line(),
@@ -143,7 +149,7 @@ impl SourceCode for Source {
 /// The name alone: the text may be megabytes.
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Source").field(&self.file).finish()
+        f.debug_tuple("Source").field(&self.file()).finish()
     }
 }
 

@@ -53,3 +53,15 @@ fn files_that_include_themselves_are_refused() {
     let told = error.to_string();
     assert!(told.contains("break the circle a.seq -> b.seq -> a.seq"), "{told}");
 }
+
+#[test]
+fn a_dependency_on_nobody_is_told_in_the_file_that_it_is_written_in() {
+    let lib = "<xenrt><collection name='c'>\n  <testcase id='t.a' depends='g:nobody'/>\n</collection></xenrt>";
+    let text = "<xenrt><include filename='lib.seq'/><testsequence>\n<include collection='c'/></testsequence></xenrt>";
+    let options = ReadOptions::new().loader(memories(&[("lib.seq", lib)]));
+    let error = options.parse(text, "main.seq").unwrap_err();
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
+    let mut shown = String::new();
+    handler.render_report(&mut shown, &error.into_report()).unwrap();
+    insta::assert_snapshot!(shown);
+}

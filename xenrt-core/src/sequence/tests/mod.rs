@@ -367,6 +367,6 @@ proptest! {
         let tests = parse(&text, "x").unwrap().tests.unwrap();
         let Node::Test(test) = &tests.steps[0] else { panic!("{tests:?}") };
         prop_assert_eq!(test.arguments[0].name.as_deref(), Some(name.as_str()));
-        prop_assert_eq!(&test.arguments[0].value, &value);
+        prop_assert_eq!(&*test.arguments[0].value, &value);
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn build(
     find: impl Fn(&str) -> Result<TestDescriptor, String>,
 ) -> Result<Plan, PlanError> {
     let mut planner = Planner {
+        file: sequence.file.clone(),
         find,
         found: HashMap::new(),
         semaphores: sequence.semaphores.keys().zip(0..).map(|(name, at)| (&**name, at)).collect(),
@@ -43,7 +44,8 @@ pub(super) fn build(
     planner.resolve();
     let Planner { cases, mut problems, .. } = planner;
     if !problems.is_empty() {
-        problems.sort_by_key(|problem| problem.place);
+        let file = |problem: &PlanProblem| problem.file.as_ref().map(|file| file.name.clone());
+        problems.sort_by_cached_key(|problem| (file(problem), problem.place));
         return Err(PlanError { file: sequence.file.clone(), problems });
     }
     // A run has as many machines as its file names or asks the scheduler for.
@@ -66,6 +68,8 @@ pub(super) fn build(
 }
 
 struct Planner<'s, F> {
+    /// The sequence file.
+    file: String,
     find: F,
     /// By the id of the step: a loop may run one test a hundred thousand times.
     found: HashMap<Word, Found>,
@@ -160,7 +164,8 @@ impl<'s, F: Fn(&str) -> Result<TestDescriptor, String>> Planner<'s, F> {
         let descriptor = match (self.find)(&step.id) {
             Ok(descriptor) => descriptor,
             Err(message) => {
-                self.problems.push(PlanProblem { place: step.id_place, message });
+                let problem = PlanProblem::about(&step.id, &self.file, step.id_place, message);
+                self.problems.push(problem);
                 return None;
             }
         };
@@ -181,7 +186,7 @@ impl<'s, F: Fn(&str) -> Result<TestDescriptor, String>> Planner<'s, F> {
                 let place = Place { line: 1, column: 1, ..Place::default() };
                 let message =
                     format!("PREPARE_WORKERS is {text:?}; expected a number of at least 1");
-                self.problems.push(PlanProblem { place, message });
+                self.problems.push(PlanProblem::new(place, message));
                 None
             }
         }
@@ -204,6 +209,9 @@ impl<'s, F: Fn(&str) -> Result<TestDescriptor, String>> Planner<'s, F> {
         for (index, depends) in std::mem::take(&mut self.pending) {
             let mut resolved = Vec::new();
             for dependency in depends {
+                let told = |message: String| {
+                    PlanProblem::about(&dependency.name, &self.file, dependency.place, message)
+                };
                 let of_group = |at: &&TestIndex| {
                     let group = &self.cases[at.0 as usize].planned.group;
                     dependency.group.as_ref().is_none_or(|wanted| **wanted == **group)
@@ -216,7 +224,7 @@ impl<'s, F: Fn(&str) -> Result<TestDescriptor, String>> Planner<'s, F> {
                         let message = format!(
                             "it depends on {label}, which comes after it; put that test before it"
                         );
-                        self.problems.push(PlanProblem { place: dependency.place, message });
+                        self.problems.push(told(message));
                     }
                     None => {
                         let wanted = match &dependency.group {
@@ -230,7 +238,7 @@ impl<'s, F: Fn(&str) -> Result<TestDescriptor, String>> Planner<'s, F> {
                         let known: Vec<String> = known.collect();
                         let hint = hint(&wanted, known.iter().map(String::as_str));
                         let message = format!("the test {wanted:?} is not in the sequence{hint}");
-                        self.problems.push(PlanProblem { place: dependency.place, message });
+                        self.problems.push(told(message));
                     }
                 }
             }

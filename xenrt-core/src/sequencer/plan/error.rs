@@ -4,15 +4,45 @@ use std::fmt;
 
 use miette::{LabeledSpan, NamedSource, SourceCode};
 
-use crate::sequence::Place;
+use crate::sequence::{Origin, Place, Word};
 
 /// One thing that keeps a sequence from being a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanProblem {
-    /// Where in the sequence file.
+    /// The file that it is in, where that is not the sequence file but one that it includes.
+    pub file: Option<IncludedFile>,
+    /// Where in the file.
     pub place: Place,
     /// What, with the nearest valid name.
     pub message: String,
+}
+
+/// A file that a sequence includes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncludedFile {
+    /// Its name, as whoever read it called it.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl PlanProblem {
+    /// One in the sequence file.
+    pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
+        Self { file: None, place, message: message.into() }
+    }
+
+    /// One about a word, which is told in the file that it is written in; `place` is where the
+    /// sequence file `main` has it, or includes it.
+    pub(super) fn about(word: &Word, main: &str, place: Place, message: impl Into<String>) -> Self {
+        match word.origin().filter(|origin| origin.file != main) {
+            None => Self::new(place, message),
+            Some(Origin { file, text, place }) => {
+                let file = IncludedFile { name: file.to_owned(), text: text.to_owned() };
+                Self { file: Some(file), place, message: message.into() }
+            }
+        }
+    }
 }
 
 /// Everything that keeps a sequence from being a plan.
@@ -37,10 +67,14 @@ impl PlanError {
         let headline = format!("the sequence {:?} cannot be run: {count} problem{s}", self.file);
         let problems = self.problems.into_iter().map(|problem| {
             let Place { offset, length, .. } = problem.place;
+            let (file, text) = match &problem.file {
+                Some(included) => (&included.name, &included.text),
+                None => (&self.file, &text),
+            };
             let inside = length > 0 && text.get(offset..offset + length).is_some();
             ProblemReport {
-                source: inside.then(|| NamedSource::new(&self.file, text.clone())),
-                place: format!("{}:{}:{}", self.file, problem.place.line, problem.place.column),
+                source: inside.then(|| NamedSource::new(file, text.clone())),
+                place: format!("{file}:{}:{}", problem.place.line, problem.place.column),
                 problem,
             }
         });
@@ -50,9 +84,10 @@ impl PlanError {
 
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, PlanProblem { place, message }) in self.problems.iter().enumerate() {
+        for (index, PlanProblem { file, place, message }) in self.problems.iter().enumerate() {
             let line_end = if index == 0 { "" } else { "\n" };
-            write!(f, "{line_end}{}:{}:{}: {message}", self.file, place.line, place.column)?;
+            let file = file.as_ref().map_or(&self.file, |included| &included.name);
+            write!(f, "{line_end}{file}:{}:{}: {message}", place.line, place.column)?;
         }
         Ok(())
     }

@@ -43,9 +43,9 @@ impl Plan {
     /// All that [cannot](Self::not_carried_out), with its place, as a program shows it before a
     /// run.
     pub fn carried_out(&self) -> Result<(), PlanError> {
-        let problems = self.not_carried_out().into_iter().map(|item| PlanProblem {
-            place: item.place,
-            message: format!("{} cannot be carried out: {}", item.what, item.reason),
+        let problems = self.not_carried_out().into_iter().map(|item| {
+            let message = format!("{} cannot be carried out: {}", item.what, item.reason);
+            PlanProblem::new(item.place, message)
         });
         let problems: Vec<PlanProblem> = problems.collect();
         if problems.is_empty() {

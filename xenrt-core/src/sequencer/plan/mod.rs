@@ -18,7 +18,7 @@ use crate::sequence::{
 };
 use crate::testcase::{Args, Registry, TestDescriptor};
 
-pub use error::{PlanError, PlanProblem, PlanReport};
+pub use error::{IncludedFile, PlanError, PlanProblem, PlanReport};
 pub use skips::PlanHost;
 pub(super) use skips::{HostsFound, hosts_from, named_guest, reason_to_skip};
 

@@ -278,6 +278,10 @@ impl Observer for RunObserver {
         self.tell(EventKind::Creating(object.clone()));
     }
 
+    fn renaming(&self, object: &CreatedObject, to: &str) {
+        self.tell(EventKind::Renaming { object: object.clone(), to: to.to_owned() });
+    }
+
     fn not_created(&self, object: &CreatedObject) {
         self.tell(EventKind::NotCreated(object.clone()));
     }

@@ -21,6 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::sequencer) struct Leftovers {
     pub(super) made: Vec<CreatedObject>,
+    /// The names that some of these may have got since, in that order.
+    renamed: Vec<(CreatedObject, String)>,
     found: BTreeMap<String, Found>,
 }
 
@@ -36,8 +38,20 @@ impl Leftovers {
     pub(super) fn take(&mut self, what: EventKind) {
         match what {
             EventKind::Creating(object) => {
+                // Whoever had the name before and has another now is to be found by that.
+                let renamed = self.renamed.iter().filter(|(made, _)| *made == object);
+                let renamed: Vec<_> = renamed
+                    .map(|(made, name)| CreatedObject { name: name.clone(), ..made.clone() })
+                    .collect();
                 self.forget(&object);
+                self.made.extend(renamed);
                 self.made.push(object);
+            }
+            EventKind::Renaming { object, to } => {
+                // What was there before the run, or is no guest of it, is none of its business.
+                if let Some(made) = self.known_as(&object).cloned() {
+                    self.renamed.push((made, to));
+                }
             }
             EventKind::NotCreated(object) => self.forget(&object),
             EventKind::Undone { object: Some(object), error: None, .. } => self.forget(&object),
@@ -54,6 +68,25 @@ impl Leftovers {
 
     fn forget(&mut self, object: &CreatedObject) {
         self.made.retain(|made| made != object);
+        self.renamed.retain(|(made, _)| made != object);
+    }
+
+    /// What the run made that has this name now. A guest may have been migrated, so one of another
+    /// host is taken where the host has none of this name.
+    fn known_as(&self, object: &CreatedObject) -> Option<&CreatedObject> {
+        let is_called = |made: &&CreatedObject| {
+            made.kind == object.kind && self.names(made).any(|name| name == object.name)
+        };
+        let mut named = self.made.iter().rev().filter(is_called);
+        let first = named.clone().next();
+        named.find(|made| made.host == object.host).or(first)
+    }
+
+    /// The names by which something that the run made may be found: it may have been killed just
+    /// before or after it renamed it.
+    fn names<'l>(&'l self, object: &'l CreatedObject) -> impl Iterator<Item = &'l str> {
+        let later = self.renamed.iter().filter(move |(made, _)| made == object);
+        std::iter::once(&*object.name).chain(later.map(|(_, name)| &**name))
     }
 }
 
@@ -146,28 +179,22 @@ async fn remove(
             ObjectKind::Guest => &found.guests,
             ObjectKind::Network => &found.networks,
         };
-        if names.contains(&object.name) {
-            continue;
-        }
-        let removed = timeout(DEADLINE, remove_from(host.as_ref(), object)).await;
-        let removed = match removed {
-            Ok(Ok(removed)) => removed,
-            Ok(Err(error)) => return Err(with_causes(&error)),
-            Err(_) => {
-                return Err(format!(
-                    "host {} did not do it in {}",
-                    host.name(),
-                    Readable(DEADLINE)
-                ));
+        for name in leftovers.names(object).filter(|name| !names.contains(*name)) {
+            let named = CreatedObject { name: name.to_owned(), ..object.clone() };
+            let removed = match timeout(DEADLINE, remove_from(host.as_ref(), &named)).await {
+                Ok(Ok(removed)) => removed,
+                Ok(Err(error)) => return Err(with_causes(&error)),
+                Err(_) => {
+                    let time = Readable(DEADLINE);
+                    return Err(format!("host {} did not do it in {time}", host.name()));
+                }
+            };
+            if removed {
+                let (kind, host) = (object.kind, host.name());
+                let text =
+                    format!("removed {kind} {name:?} from {host}: the interrupted run had left it");
+                events.log(Level::Warning, text);
             }
-        };
-        if removed {
-            let host = host.name();
-            let text = format!(
-                "removed {} {:?} from {host}: the interrupted run had left it",
-                object.kind, object.name
-            );
-            events.log(Level::Warning, text);
         }
     }
     let undo = format!("remove {} {:?}", object.kind, object.name);

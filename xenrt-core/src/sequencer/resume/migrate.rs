@@ -90,6 +90,7 @@ fn rewrite(
                     what,
                     EventKind::Creating(_)
                         | EventKind::NotCreated(_)
+                        | EventKind::Renaming { .. }
                         | EventKind::Undone { object: Some(_), .. }
                 ) =>
             {

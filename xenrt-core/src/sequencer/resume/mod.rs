@@ -15,7 +15,7 @@ mod rerun;
 mod start;
 
 pub use find::find_run;
-pub use origin::{RunOrigin, SequenceOrigin};
+pub use origin::{RunLimits, RunOrigin, SequenceOrigin};
 pub use past::{Finished, PastRun};
 pub use rerun::{Rerun, rerun};
 pub use start::{ClaimedRun, Difference, IfChanged, ResumeError, resume};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::sequencer::{RunId, Selection};
+use crate::seconds::Seconds;
+use crate::sequencer::{Keep, RunId, RunOptions, Selection};
 use crate::{Error, Result};
 
 /// What it takes to make the plan and the lab of a run again in another process.
@@ -30,12 +31,50 @@ pub struct RunOrigin {
     /// The seed of the order of tests; set by the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// Its time limit, retries and what it leaves; set by the run. A journal of an older version
+    /// has none, and whoever goes on with that run says them again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<RunLimits>,
     /// The run whose failed tests it runs again, and its folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<(RunId, PathBuf)>,
     /// Whatever else the program wants to know again, by names of its own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
+}
+
+/// What a run was allowed, for whoever goes on with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunLimits {
+    /// [`RunOptions::time_limit`](crate::sequencer::RunOptions::time_limit).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_limit: Option<Seconds>,
+    /// [`RunOptions::test_timeout`](crate::sequencer::RunOptions::test_timeout).
+    pub test_timeout: Seconds,
+    /// [`RunOptions::retries`](crate::sequencer::RunOptions::retries).
+    pub retries: u32,
+    /// [`RunOptions::keep`](crate::sequencer::RunOptions::keep).
+    pub keep: Keep,
+}
+
+impl RunLimits {
+    /// Those of these options.
+    pub(in crate::sequencer) fn of(options: &RunOptions) -> Self {
+        Self {
+            time_limit: options.time_limit.map(Seconds),
+            test_timeout: Seconds(options.test_timeout),
+            retries: options.retries,
+            keep: options.keep,
+        }
+    }
+
+    /// Sets the options to them.
+    pub(super) fn apply(self, options: &mut RunOptions) {
+        options.time_limit = self.time_limit.map(|Seconds(time)| time);
+        options.test_timeout = self.test_timeout.0;
+        options.retries = self.retries;
+        options.keep = self.keep;
+    }
 }
 
 fn is_everything(selection: &Selection) -> bool {

@@ -115,8 +115,9 @@ impl ClaimedRun {
 /// the run left on hosts that outlive it is removed first. Reporters are told everything from the
 /// beginning of the run.
 ///
-/// `plan` must be that of the sequence of the run, with all its tests; selection, seed, origin and
-/// run folder of `options` are those of the run, whatever they say.
+/// `plan` must be that of the sequence of the run, with all its tests; selection, seed, time limit,
+/// time of a test, retries, what is kept, origin and run folder of `options` are those of the run,
+/// whatever they say. The time limit begins anew: nobody knows how long the run was interrupted.
 ///
 /// # Errors
 /// [`ResumeError::Changed`] where the tests are not those of the run and `if_changed` does not allow
@@ -131,6 +132,9 @@ pub async fn resume(
     let ClaimedRun { mut past, lock } = claimed;
     options.selection = past.origin.selection.clone();
     options.seed = past.origin.seed;
+    if let Some(limits) = past.origin.limits {
+        limits.apply(&mut options);
+    }
     let plan = of_the_run(&past, &plan);
     let differences = differences(&past, &plan);
     let mut said = Vec::new();

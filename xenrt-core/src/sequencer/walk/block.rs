@@ -119,10 +119,24 @@ impl Walk {
         let workers = workers.map(|workers| self.shared.claims.workers(workers));
         let inside = Around { workers: workers.as_ref().map(|own| own.resource), ..inside.clone() };
         let outer = blocked.clone();
-        let order = self.durations.longest_first(block, &self.shared.cases);
+        let awaited = self.awaited.within(block, &self.shared.cases);
+        let order = match awaited.is_empty() {
+            true => self.durations.longest_first(block, &self.shared.cases),
+            // Who is waited for begins before those who wait.
+            false => (0..block.steps.len()).collect(),
+        };
+        let (awaited, inside) = (&awaited, &inside);
         let steps = stream::iter(order);
         let mut steps = steps
-            .map(|at| self.step(&block.steps[at], inside.clone(), outer.clone()))
+            .map(|at| {
+                let outer = outer.clone();
+                async move {
+                    if let Some(tests) = awaited.get(&at) {
+                        self.wait_for(tests, &inside.stop).await;
+                    }
+                    self.step(&block.steps[at], inside.clone(), outer).await
+                }
+            })
             .buffer_unordered(at_once);
         while let Some(walked) = steps.next().await {
             blocked = blocked.or(walked.blocks).or(walked.blocked);

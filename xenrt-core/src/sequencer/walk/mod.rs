@@ -3,6 +3,7 @@
 
 mod action;
 mod block;
+mod depends;
 mod order;
 mod tally;
 mod test;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use depends::Awaited;
 use order::Durations;
 pub(super) use tally::Ended;
 use tally::Tally;
@@ -32,6 +34,7 @@ pub(super) struct Walk {
     limits: Limits,
     durations: Durations,
     lanes: Lanes,
+    awaited: Awaited,
     /// How each test ended last; [`NOT_YET`] for those that did not.
     last: Box<[AtomicU8]>,
     /// The rounds so far of tests in blocks that are repeated.
@@ -89,6 +92,7 @@ impl Walk {
     ) -> Self {
         let durations = Durations::new(std::mem::take(&mut limits.durations));
         Self {
+            awaited: Awaited::of(&shared.cases),
             last: shared.cases.iter().map(|_| AtomicU8::new(NOT_YET)).collect(),
             shared,
             preparation,

@@ -55,6 +55,7 @@ impl Walk {
     /// What follows from how a test, or a round of it, ended.
     fn follows(&self, index: TestIndex, kind: OutcomeKind) -> Walked {
         self.last[index.0 as usize].store(kind as u8, Ordering::Release);
+        self.awaited.ended(index);
         let how = match kind {
             OutcomeKind::Failed => Some("failed"),
             OutcomeKind::Errored => Some("errored"),

@@ -246,6 +246,13 @@ impl Guest for FakeGuest {
                 state.guests.lock().unwrap().remove(&self.name);
                 return Ok(());
             }
+            GuestAction::Rename(name) => {
+                let mut guests = state.guests.lock().unwrap();
+                if let Some(power) = guests.remove(&self.name) {
+                    guests.insert(name.clone(), power);
+                }
+                return Ok(());
+            }
             GuestAction::Start if named(&state.unstartable) => {
                 return Err(State::refuse("start", &self.name, ToolstackErrorKind::OutOfMemory));
             }
