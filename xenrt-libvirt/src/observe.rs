@@ -42,6 +42,8 @@ pub(crate) fn power(domain: &VirtDomain) -> Result<PowerState, VirtError> {
             false => PowerState::Halted,
         },
         sys::VIR_DOMAIN_SHUTDOWN => PowerState::Dying,
+        // libxl's driver calls a domain shut off while it still removes it.
+        sys::VIR_DOMAIN_SHUTOFF if domain.is_active()? => PowerState::Dying,
         _ if has_saved_memory(domain)? => PowerState::Suspended,
         _ => PowerState::Halted,
     })

@@ -79,7 +79,20 @@ const STEPS: &[Step] = &[
     // test's own.
     Step {
         name: "libvirt",
-        words: &["test", "--package", "xenrt-libvirt", "--features", "virt", "--lib", "--tests"],
+        words: &[
+            "test",
+            "--package",
+            "xenrt-libvirt",
+            "--features",
+            "virt",
+            "--lib",
+            "--test",
+            "driver",
+            "--test",
+            "suite",
+            "--test",
+            "qemu",
+        ],
         environment: &[("INSTA_UPDATE", "no")],
     },
     Step { name: "doctest", words: &["test", "--workspace", "--doc"], environment: &[] },
@@ -98,6 +111,12 @@ const STEPS: &[Step] = &[
     Step { name: "lab", words: &["test", "--package", "xenrt-lab", "--tests"], environment: &[] },
     // Every verb of a guest, live migration between two hosts included.
     Step { name: "xl", words: &["test", "--package", "xenrt-xl", "--tests"], environment: &[] },
+    // libvirt in dom0 of a virtual host, through ssh.
+    Step {
+        name: "libvirt-xen",
+        words: &["test", "--package", "xenrt-libvirt", "--features", "virt", "--test", "xen"],
+        environment: &[],
+    },
 ];
 
 /// The names of the steps, in order.

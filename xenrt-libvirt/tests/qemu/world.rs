@@ -155,6 +155,7 @@ impl World {
             .open(self.folder.join("libvirtd.log"))
             .unwrap();
         let daemon = Command::new("libvirtd")
+            .args(["--pid-file", "/run/libvirt/libvirtd.pid"])
             .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
