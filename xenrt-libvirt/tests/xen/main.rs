@@ -1,7 +1,6 @@
 //! The toolstack on Xen: libvirt in dom0 of a virtual host, through ssh.
 
 #![cfg(feature = "virt")]
-#![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
 
 use std::time::Duration;
 
