@@ -4,7 +4,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 use xenrt::prelude::*;
 
-use crate::support::{Subject, Timings, Witness, guest_spec, in_round, up};
+use crate::support::{Subject, Timings, Witness, count, guest_spec, in_round, up};
 
 /// A guest is started with 1, 2, 3, ... vCPUs; each time toolstack, hypervisor and the guest itself
 /// agree on the number. It has the number that it had, in the end.
@@ -67,7 +67,7 @@ struct Hotplug {
 #[async_trait]
 impl TestCase for Hotplug {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let (max, loops) = (cx.args().get_or("max", 4)?, cx.args().get_or("loops", 3)?);
+        let (max, loops) = (cx.args().get_or("max", 4)?, count(cx, "loops", 3)?);
         if max < 2 {
             return Err(TestError::test(format!("`max` is {max}; it must be 2 at least")));
         }
@@ -155,9 +155,9 @@ impl TestCase for TimeAccounting {
         let args = cx.args();
         let host = cx.default_host()?;
         let most = host.info().await?.cpus.saturating_sub(1).max(1);
-        let vcpus = args.get_or("vcpus", 2)?.min(most);
+        let vcpus = count(cx, "vcpus", 2)?.min(most);
         let guest = up(&host, &guest_spec(cx)?.vcpus(vcpus)).await?;
-        let (seconds, least) = (args.get_or("seconds", 4)?, args.get_or("least", 0.5)?);
+        let (seconds, least) = (count(cx, "seconds", 4)?, args.get_or("least", 0.5)?);
         Ok(Self { guest, vcpus, seconds, least })
     }
 

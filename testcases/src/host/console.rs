@@ -2,7 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{Subject, guest_spec, skew, up};
+use crate::support::{Subject, count, guest_spec, skew, up};
 
 /// What a guest writes on its console is recorded by the host, whole and for the right guest, and what
 /// it wrote before a reboot is not lost with it.
@@ -22,7 +22,7 @@ struct ConsoleLog {
 #[async_trait]
 impl TestCase for ConsoleLog {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let lines = cx.args().get_or("lines", 50)?;
+        let lines = count(cx, "lines", 50)?;
         let host = cx.default_host()?;
         let guests = [up(&host, &guest_spec(cx)?).await?, up(&host, &guest_spec(cx)?).await?];
         Ok(Self { guests, lines })

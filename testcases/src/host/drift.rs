@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use xenrt::prelude::*;
 
 use crate::measure::{Drift, Trend};
-use crate::support::{Resident, bring_up, guest_spec, in_round, up};
+use crate::support::{Resident, bring_up, count, guest_spec, in_round, up};
 
 /// Guests go through their lives over and over, and after each cycle the memory of each process of dom0
 /// is measured. One that grows is named, with how much it keeps of each cycle and how sure that is: the
@@ -33,7 +33,7 @@ struct Dom0Drift {
 impl TestCase for Dom0Drift {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let args = cx.args();
-        let (cycles, settle): (u32, u32) = (args.get_or("cycles", 12)?, args.get_or("settle", 3)?);
+        let (cycles, settle): (u32, u32) = (count(cx, "cycles", 12)?, args.get_or("settle", 3)?);
         if cycles < 6 {
             let problem = format!("`cycles` is {cycles}; a trend needs 6 at least");
             return Err(TestError::test(problem));

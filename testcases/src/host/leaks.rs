@@ -2,7 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{Census, in_round, several_up, within};
+use crate::support::{Census, count, in_round, several_up, within};
 
 /// Guests are started and stopped over and over, and what stands on the host is counted after each
 /// cycle: no domain is left, be it named or not, no file, no process of dom0, and no memory.
@@ -22,7 +22,7 @@ struct DomainLeaks {
 #[async_trait]
 impl TestCase for DomainLeaks {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let (count, loops) = (cx.args().get_or("guests", 2)?, cx.args().get_or("loops", 10)?);
+        let (count, loops) = (count(cx, "guests", 2)?, count(cx, "loops", 10)?);
         // Once through, so that what is made at the first start does not count.
         let guests = several_up(cx, count).await?;
         stop_all(&guests).await?;

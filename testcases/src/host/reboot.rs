@@ -2,7 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{guest_spec, start_all, up};
+use crate::support::{count, guest_spec, start_all, up};
 
 /// The host is rebooted with guests running. It comes back, has no domain but its own, knows its guests
 /// as Halted and as they were made, and they start again.
@@ -22,7 +22,7 @@ struct RebootWithGuests {
 #[async_trait]
 impl TestCase for RebootWithGuests {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let count: u32 = cx.args().get_or("guests", 2)?;
+        let count: u32 = count(cx, "guests", 2)?;
         let host = cx.default_host()?;
         let mut guests = Vec::new();
         for _ in 0..count {

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use xenrt::model::GuestAction;
 use xenrt::prelude::*;
 
-use crate::support::{guest_spec, in_round};
+use crate::support::{count, guest_spec, in_round};
 
 /// A guest is told to start by several at the same time: one of them is obeyed, and there is exactly
 /// one domain of it. Then it is powered off by several at the same time, and there is none.
@@ -20,7 +20,7 @@ struct ConcurrentRequests {
 #[async_trait]
 impl TestCase for ConcurrentRequests {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let (requests, loops) = (cx.args().get_or("requests", 4)?, cx.args().get_or("loops", 3)?);
+        let (requests, loops) = (count(cx, "requests", 4)?, count(cx, "loops", 3)?);
         let guest = cx.default_host()?.create_guest(&guest_spec(cx)?).await?;
         Ok(Self { guest, requests, loops })
     }

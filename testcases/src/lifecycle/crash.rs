@@ -2,7 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{boot_id, guest_spec, up};
+use crate::support::{boot_id, count, guest_spec, up};
 
 /// Has the kernel of a guest panic (sysrq `c`, Documentation/admin-guide/sysrq.rst). A kernel that is
 /// told to reboot after a panic would do so by itself, so that is switched off first.
@@ -86,7 +86,7 @@ struct CrashRestart {
 #[async_trait]
 impl TestCase for CrashRestart {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let loops = cx.args().get_or("loops", 2)?;
+        let loops = count(cx, "loops", 2)?;
         let spec = guest_spec(cx)?.on_crash(CrashAction::Restart);
         Ok(Self { guest: up(&cx.default_host()?, &spec).await?, loops })
     }

@@ -2,7 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{Witness, guest_spec, image_memory, up};
+use crate::support::{Witness, count, guest_spec, image_memory, up};
 use crate::systems::Catalogue;
 
 /// The guest that a test of this module makes, and what was asked for.
@@ -19,7 +19,7 @@ impl Shaped {
     /// original; no second disk unless given).
     async fn prepare(cx: &TestContext, vcpus: u32) -> Result<Self> {
         let args = cx.args();
-        let mut spec = guest_spec(cx)?.vcpus(args.get_or("vcpus", vcpus)?);
+        let mut spec = guest_spec(cx)?.vcpus(count(cx, "vcpus", vcpus)?);
         if let Some(memory) = args.get::<Memory>("memory")? {
             spec = spec.memory(memory);
         }
@@ -233,7 +233,7 @@ struct DeleteLeavesNothing {
 #[async_trait]
 impl TestCase for DeleteLeavesNothing {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        Ok(Self { host: cx.default_host()?, loops: cx.args().get_or("loops", 3)? })
+        Ok(Self { host: cx.default_host()?, loops: count(cx, "loops", 3)? })
     }
 
     async fn run(&mut self, cx: &TestContext) -> Result {

@@ -2,7 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{Subject, Witness, boot_id};
+use crate::support::{Subject, Witness, boot_id, count};
 
 /// Runs a command of which the guest may not live to see the end.
 async fn last_words(guest: &dyn Guest, program: &str) -> Result {
@@ -69,7 +69,7 @@ struct RebootByItself {
 #[async_trait]
 impl TestCase for RebootByItself {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let loops = cx.args().get_or("loops", 2)?;
+        let loops = count(cx, "loops", 2)?;
         Ok(Self { subject: Subject::take(cx).await?, loops })
     }
 

@@ -2,7 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{Subject, Witness, guest_spec, in_round};
+use crate::support::{Subject, Witness, count, guest_spec, in_round};
 
 /// How long a paused guest is watched.
 const WATCHED: &str = "3";
@@ -25,7 +25,7 @@ struct Pause {
 #[async_trait]
 impl TestCase for Pause {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let loops = cx.args().get_or("loops", 5)?;
+        let loops = count(cx, "loops", 5)?;
         Ok(Self { subject: Subject::take(cx).await?, loops })
     }
 

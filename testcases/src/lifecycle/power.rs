@@ -2,7 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{Subject, Timings, Witness, in_round};
+use crate::support::{Subject, Timings, Witness, count, in_round};
 
 /// How a guest is brought down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ struct StartStop {
 impl TestCase for StartStop {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let args = cx.args();
-        let (loops, how) = (args.get_or("loops", 5)?, args.choice("how", &HOW)?);
+        let (loops, how) = (count(cx, "loops", 5)?, args.choice("how", &HOW)?);
         Ok(Self { subject: Subject::take(cx).await?, loops, how: how.unwrap_or(How::Clean) })
     }
 
@@ -116,7 +116,7 @@ struct Reboot {
 impl TestCase for Reboot {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let args = cx.args();
-        let loops = args.get_or("loops", 5)?;
+        let loops = count(cx, "loops", 5)?;
         let words = [("clean", ShutdownMode::Clean), ("hard", ShutdownMode::Hard)];
         let mode = args.choice("how", &words)?.unwrap_or(ShutdownMode::Clean);
         Ok(Self { subject: Subject::take(cx).await?, loops, mode })
@@ -202,7 +202,7 @@ struct PowerCut {
 #[async_trait]
 impl TestCase for PowerCut {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let loops = cx.args().get_or("loops", 3)?;
+        let loops = count(cx, "loops", 3)?;
         Ok(Self { subject: Subject::take(cx).await?, loops })
     }
 

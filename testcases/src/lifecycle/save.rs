@@ -3,7 +3,7 @@
 use xenrt::model::Undo;
 use xenrt::prelude::*;
 
-use crate::support::{Subject, Witness, in_round};
+use crate::support::{Subject, Witness, count, in_round};
 
 /// A guest is saved to a file and restored from it, over and over: it goes on from where it was,
 /// and the file is left to whoever made it.
@@ -25,7 +25,7 @@ struct SaveRestore {
 #[async_trait]
 impl TestCase for SaveRestore {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let loops = cx.args().get_or("loops", 3)?;
+        let loops = count(cx, "loops", 3)?;
         let subject = Subject::take(cx).await?;
         let path = format!("/tmp/xenrt-save-{}", subject.guest.uuid());
         let (dom0, file) = (subject.guest.host().dom0(), path.clone());

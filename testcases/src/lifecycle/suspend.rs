@@ -2,7 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{Subject, Timings, Witness, in_round, skew};
+use crate::support::{Subject, Timings, Witness, count, in_round, skew};
 
 /// A guest is suspended and resumed, over and over; each time it goes on from where it was, with
 /// its memory, and its clock is right.
@@ -31,7 +31,7 @@ struct SuspendResume {
 impl TestCase for SuspendResume {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let args = cx.args();
-        let (loops, max_skew) = (args.get_or("loops", 5)?, args.get_or("max_skew", 5)?);
+        let (loops, max_skew) = (count(cx, "loops", 5)?, args.get_or("max_skew", 5)?);
         let away = args.get_or("away", Duration::ZERO)?;
         Ok(Self { subject: Subject::take(cx).await?, loops, max_skew, away })
     }

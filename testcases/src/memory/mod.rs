@@ -4,7 +4,7 @@ use xenrt::prelude::*;
 use xenrt::{Error, ToolstackErrorKind};
 
 use crate::support::{
-    Census, Witness, guest_spec, image_memory, in_round, several_up, start_all, up,
+    Census, Witness, count, guest_spec, image_memory, in_round, several_up, start_all, up,
 };
 
 /// A file in the memory of a guest.
@@ -35,7 +35,7 @@ impl TestCase for Balloon {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let args = cx.args();
         let step: Memory = args.get_or("step", Memory::mib(32))?;
-        let (loops, ballast) = (args.get_or("loops", 3)?, args.get_or("ballast", Memory::mib(4))?);
+        let (loops, ballast) = (count(cx, "loops", 3)?, args.get_or("ballast", Memory::mib(4))?);
         let (host, spec) = (cx.default_host()?, guest_spec(cx)?);
         let memory =
             Memory::bytes(image_memory(host.as_ref(), &spec)?.as_bytes() + step.as_bytes());
@@ -99,8 +99,7 @@ struct Walk {
 #[async_trait]
 impl TestCase for Walk {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let (steps, step) =
-            (cx.args().get_or("steps", 3)?, cx.args().get_or("step", Memory::mib(64))?);
+        let (steps, step) = (count(cx, "steps", 3)?, cx.args().get_or("step", Memory::mib(64))?);
         let (host, spec) = (cx.default_host()?, guest_spec(cx)?);
         let memory = image_memory(host.as_ref(), &spec)?;
         let most = Memory::bytes(memory.as_bytes() + steps * step.as_bytes());
@@ -203,7 +202,7 @@ struct Accounting {
 #[async_trait]
 impl TestCase for Accounting {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        Ok(Self { guests: cx.args().get_or("guests", 3)?, loops: cx.args().get_or("loops", 2)? })
+        Ok(Self { guests: count(cx, "guests", 3)?, loops: count(cx, "loops", 2)? })
     }
 
     async fn run(&mut self, cx: &TestContext) -> Result {

@@ -3,8 +3,8 @@
 use xenrt::prelude::*;
 
 use crate::support::{
-    Subject, Timings, Witness, bring_up, guest_spec, in_round, outage_during, several_up, skew, up,
-    within,
+    Subject, Timings, Witness, bring_up, count, guest_spec, in_round, outage_during, several_up,
+    skew, up, within,
 };
 
 /// Both hosts of a test.
@@ -48,7 +48,7 @@ struct Migrate {
 impl TestCase for Migrate {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let args = cx.args();
-        let (loops, max_skew) = (args.get_or("loops", 4)?, args.get_or("max_skew", 5)?);
+        let (loops, max_skew) = (count(cx, "loops", 4)?, args.get_or("max_skew", 5)?);
         let max_outage = args.get_or("max_outage", Duration::from_secs(60))?;
         Ok(Self {
             subject: Subject::take(cx).await?,
@@ -224,7 +224,7 @@ struct Concurrent {
 #[async_trait]
 impl TestCase for Concurrent {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let (count, loops) = (cx.args().get_or("guests", 4)?, cx.args().get_or("loops", 2)?);
+        let (count, loops) = (count(cx, "guests", 4)?, count(cx, "loops", 2)?);
         let hosts = both(cx)?;
         let guests = several_up(cx, count).await?;
         Ok(Self { guests, hosts, loops })

@@ -2,7 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{guest_spec, in_round, up};
+use crate::support::{count, guest_spec, in_round, up};
 
 /// Networks are made, used by a guest, and removed, over and over. A VIF is on the network that was
 /// asked for; a network that a guest uses is not removed under it; one that is removed is gone, and its
@@ -27,7 +27,7 @@ const NAME: &str = "xrtisolated";
 #[async_trait]
 impl TestCase for IsolatedNetworks {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let loops = cx.args().get_or("loops", 2)?;
+        let loops = count(cx, "loops", 2)?;
         Ok(Self { guest: up(&cx.default_host()?, &guest_spec(cx)?).await?, loops })
     }
 

@@ -3,7 +3,7 @@
 use xenrt::prelude::*;
 
 use super::frontend::dom0_address_towards;
-use crate::support::{Subject, in_round};
+use crate::support::{Subject, count, in_round};
 use crate::workload::{Iperf, Workload};
 
 /// TCP throughput between a guest and its host, with one or more connections: the median of several
@@ -35,7 +35,7 @@ struct Throughput {
 impl TestCase for Throughput {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let args = cx.args();
-        let (runs, least): (u32, f64) = (args.get_or("runs", 3)?, args.get_or("least", 1.0)?);
+        let (runs, least): (u32, f64) = (count(cx, "runs", 3)?, args.get_or("least", 1.0)?);
         let (seconds, threads) = (args.get_or("duration", 5)?, args.get_or("threads", 1)?);
         if runs == 0 || threads == 0 {
             return Err(TestError::test("`runs` and `threads` must be 1 at least"));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use xenrt::prelude::*;
 
 use crate::measure::{Better, Comparison, Verdict};
-use crate::support::{Subject, Timings, in_round};
+use crate::support::{Subject, Timings, count, in_round};
 
 /// Times in seconds, by the step that they are of.
 type Times = BTreeMap<String, Vec<f64>>;
@@ -34,7 +34,7 @@ struct Lifecycle {
 #[async_trait]
 impl TestCase for Lifecycle {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let runs = cx.args().get_or("runs", 10)?;
+        let runs = count(cx, "runs", 10)?;
         if runs < 8 {
             return Err(TestError::test(format!("`runs` is {runs}; a verdict needs 8 at least")));
         }

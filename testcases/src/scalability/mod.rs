@@ -5,7 +5,7 @@ use xenrt::prelude::*;
 use xenrt::{Error, ToolstackErrorKind};
 
 use crate::measure::{Drift, Trend, median};
-use crate::support::{Timings, boot_id, guest_spec, several_up, start_all, within};
+use crate::support::{Timings, boot_id, count, guest_spec, several_up, start_all, within};
 
 /// So many guests, made and not started.
 async fn halted(cx: &TestContext, count: u32) -> Result<Vec<Arc<dyn Guest>>> {
@@ -55,9 +55,9 @@ struct ParallelStarts {
 #[async_trait]
 impl TestCase for ParallelStarts {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let args = cx.args();
-        let (count, workers) = (args.get_or("numdesktops", 8)?, args.get_or("workers", 8)?);
-        Ok(Self { guests: halted(cx, count).await?, workers, loops: args.get_or("loops", 1)? })
+        let (workers, loops) = (count(cx, "workers", 8)?, count(cx, "loops", 1)?);
+        let guests = halted(cx, count(cx, "numdesktops", 8)?).await?;
+        Ok(Self { guests, workers, loops })
     }
 
     async fn run(&mut self, cx: &TestContext) -> Result {
@@ -112,7 +112,7 @@ struct BootStorm {
 #[async_trait]
 impl TestCase for BootStorm {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let (count, loops) = (cx.args().get_or("guests", 6)?, cx.args().get_or("loops", 2)?);
+        let (count, loops) = (count(cx, "guests", 6)?, count(cx, "loops", 2)?);
         Ok(Self { guests: several_up(cx, count).await?, loops })
     }
 
@@ -158,7 +158,7 @@ struct StartTimes {
 impl TestCase for StartTimes {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let (count, growth): (u32, f64) =
-            (cx.args().get_or("guests", 10)?, cx.args().get_or("growth", 0.2)?);
+            (count(cx, "guests", 10)?, cx.args().get_or("growth", 0.2)?);
         if count < 6 {
             let problem = format!("`guests` is {count}; a trend needs 6 at least");
             return Err(TestError::test(problem));
@@ -211,7 +211,7 @@ struct ManyGuests {
 #[async_trait]
 impl TestCase for ManyGuests {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let (most, workers) = (cx.args().get_or("most", 16)?, cx.args().get_or("workers", 4)?);
+        let (most, workers) = (count(cx, "most", 16)?, count(cx, "workers", 4)?);
         Ok(Self { host: cx.default_host()?, most, workers })
     }
 
@@ -285,7 +285,7 @@ struct ConcurrentLives {
 #[async_trait]
 impl TestCase for ConcurrentLives {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let (workers, loops) = (cx.args().get_or("workers", 4)?, cx.args().get_or("loops", 2)?);
+        let (workers, loops) = (count(cx, "workers", 4)?, count(cx, "loops", 2)?);
         Ok(Self { host: cx.default_host()?, workers, loops })
     }
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use xenrt::prelude::*;
 
 use super::SIZE;
-use crate::support::{Pattern, in_round, several_up, within};
+use crate::support::{Pattern, count, in_round, several_up, within};
 
 /// What each guest does with its disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl TestCase for ConcurrentIo {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let args = cx.args();
         let (count, loops, least) =
-            (args.get_or("numvms", 3)?, args.get_or("loops", 2)?, args.get_or("least", 0.01)?);
+            (count(cx, "numvms", 3)?, count(cx, "loops", 2)?, args.get_or("least", 0.01)?);
         let words = [("write", Operation::Write), ("read", Operation::Read)];
         let operation = args.choice("op", &words)?.unwrap_or(Operation::Write);
         let mut guests = Vec::new();

@@ -4,7 +4,7 @@ use xenrt::model::Undo;
 use xenrt::prelude::*;
 
 use super::{SIZE, can_write};
-use crate::support::{Pattern, Subject, Timings, Witness, guest_spec, in_round, up};
+use crate::support::{Pattern, Subject, Timings, Witness, count, guest_spec, in_round, up};
 
 /// Disks are attached to a running guest, up to `max`, each filled with data of its own, and detached
 /// again. After each change every disk that is there holds what was written to it and not what was
@@ -33,7 +33,7 @@ impl TestCase for MultipleDisks {
         let args = cx.args();
         let (initial, max) = (args.get_or("initial", 2)?, args.get_or("max", 4)?);
         let size: Memory = args.get_or("size", SIZE)?;
-        if initial > max || size < Memory::mib(1) {
+        if max == 0 || initial > max || size < Memory::mib(1) {
             let problem = format!("`initial` is {initial} of at most {max}, `size` {size}");
             return Err(TestError::test(problem + "; sizes begin at 1 MiB"));
         }
@@ -100,7 +100,7 @@ struct DiskTravels {
 #[async_trait]
 impl TestCase for DiskTravels {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let loops = cx.args().get_or("loops", 4)?;
+        let loops = count(cx, "loops", 4)?;
         let subject = Subject::take(cx).await?;
         let dom0 = subject.guest.host().dom0();
         let path = format!("/tmp/xenrt-disk-{}", subject.guest.uuid());
@@ -157,7 +157,7 @@ struct NewDiskIsBlank {
 #[async_trait]
 impl TestCase for NewDiskIsBlank {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let loops = cx.args().get_or("loops", 3)?;
+        let loops = count(cx, "loops", 3)?;
         let host = cx.default_host()?;
         let guests = [up(&host, &guest_spec(cx)?).await?, up(&host, &guest_spec(cx)?).await?];
         Ok(Self { guests, loops })

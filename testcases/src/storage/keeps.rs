@@ -3,7 +3,7 @@
 use xenrt::prelude::*;
 
 use super::SIZE;
-use crate::support::{Pattern, guest_spec, in_round, up};
+use crate::support::{Pattern, count, guest_spec, in_round, up};
 
 /// A guest with disks that hold data.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ struct WithData {
 
 impl WithData {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let (count, loops) = (cx.args().get_or("disks", 2)?, cx.args().get_or("loops", 2)?);
+        let (count, loops) = (count(cx, "disks", 2)?, count(cx, "loops", 2)?);
         let spec = (0..count).fold(guest_spec(cx)?, |spec, _: u32| spec.disk(DiskSpec::new(SIZE)));
         let guest = up(&cx.default_host()?, &spec).await?;
         let all = guest.view().await?.disks;
@@ -124,7 +124,7 @@ struct ManyDisks {
 #[async_trait]
 impl TestCase for ManyDisks {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let (count, loops) = (cx.args().get_or("disks", 8)?, cx.args().get_or("loops", 1)?);
+        let (count, loops) = (count(cx, "disks", 8)?, count(cx, "loops", 1)?);
         let spec = (0..count).fold(guest_spec(cx)?, |spec, _: u32| spec.disk(DiskSpec::new(SIZE)));
         let guest = up(&cx.default_host()?, &spec).await?;
         let disks = guest.view().await?.disks;

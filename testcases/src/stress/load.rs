@@ -2,7 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{Subject, Witness, in_round};
+use crate::support::{Subject, Witness, count, in_round};
 use crate::workload::{Fio, StressNg, Workload};
 
 /// A guest is paused, and suspended where the toolstack can, while a workload in it keeps it busy and
@@ -28,7 +28,7 @@ struct UnderLoad {
 impl TestCase for UnderLoad {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let args = cx.args();
-        let (seconds, loops) = (args.get_or("seconds", 60)?, args.get_or("loops", 3)?);
+        let (seconds, loops) = (count(cx, "seconds", 60)?, count(cx, "loops", 3)?);
         let words = [("stress-ng", true), ("fio", false)];
         let computes = args.choice("workload", &words)?.unwrap_or(true);
         let workload: Box<dyn Workload> = if computes {

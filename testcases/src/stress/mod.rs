@@ -7,8 +7,9 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::time::Instant;
 use xenrt::prelude::*;
+use xenrt::testcase::FromArg as _;
 
-use crate::support::{Subject, Witness, bring_up};
+use crate::support::{Subject, Witness, bring_up, count};
 
 /// One thing that is done to a guest that is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +155,7 @@ impl Mixed {
 /// `operations` times: after each operation the guest has gone on or booted anew as it should have, and
 /// everything about it is checked. A failure names the seed, with which the order is the same again.
 ///
-/// The original gave `duration` as a number of hours; here a plain number is seconds, and `2h` is said so.
+/// A plain number as `duration` is hours, as in the original.
 ///
 /// Arguments: `guest` (none: its own), `distro` (generic-linux), `duration` (30m), `operations` (none: as
 /// many as there is time for), `seed` (1), `peerhost` to migrate to (none).
@@ -174,8 +175,17 @@ impl TestCase for MixedOperations {
     }
 
     async fn run(&mut self, cx: &TestContext) -> Result {
-        let most = cx.args().get("operations")?;
-        let duration = cx.args().get_or("duration", Duration::from_secs(1800))?;
+        let most: Option<u32> = cx.args().get("operations")?;
+        let duration = match cx.args().get::<String>("duration")? {
+            None => Duration::from_secs(1800),
+            // As the original has it; everything else has a unit.
+            Some(text) => match text.trim().parse::<u32>() {
+                Ok(hours) => Duration::from_secs(3600 * u64::from(hours)),
+                Err(_) => Duration::from_arg(&text).map_err(|expected| {
+                    TestError::test(format!("`duration` is {text:?}, which is not {expected}"))
+                })?,
+            },
+        };
         self.0.run(cx, most, duration).await
     }
 }
@@ -200,7 +210,7 @@ impl TestCase for LifecycleLoop {
     }
 
     async fn run(&mut self, cx: &TestContext) -> Result {
-        let iterations = cx.args().get_or("iterations", 20)?;
+        let iterations = count(cx, "iterations", 20)?;
         self.0.run(cx, Some(iterations), Duration::ZERO).await
     }
 }
@@ -221,7 +231,7 @@ struct InterruptedBoots {
 impl TestCase for InterruptedBoots {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let args = cx.args();
-        let (loops, seed) = (args.get_or("loops", 6)?, args.get_or("seed", 1)?);
+        let (loops, seed) = (count(cx, "loops", 6)?, args.get_or("seed", 1)?);
         let longest = args.get_or("longest", Duration::from_secs(10))?;
         let guest = cx.default_host()?.create_guest(&crate::support::guest_spec(cx)?).await?;
         Ok(Self { guest, loops, seed, longest })

@@ -17,7 +17,7 @@ pub(crate) struct Census {
 
 impl Census {
     /// Looks at everything.
-    pub(crate) async fn take(host: &dyn Host) -> Result<Self> {
+    pub(crate) async fn take(host: &dyn Host) -> xenrt::Result<Self> {
         let domains = host.domains().await?;
         Ok(Self {
             domains: domains.into_iter().map(|domain| (domain.domid, domain.name)).collect(),
@@ -57,9 +57,7 @@ impl Census {
     /// The product's, with all that is left when the deadline has passed.
     pub(crate) async fn nothing_left(host: &dyn Host, before: &Self, within: Duration) -> Result {
         let settled = wait_until(format!("host {} to be as before", host.name()), || async {
-            let now = Self::take(host)
-                .await
-                .map_err(|error| xenrt::Error::invalid("the census", error.to_string()))?;
+            let now = Self::take(host).await?;
             let left = now.left_since(before);
             Ok(Wait::on(left.is_empty(), left.join("; ")))
         });

@@ -15,7 +15,7 @@ pub(crate) use outage::outage_during;
 pub(crate) use pattern::Pattern;
 pub(crate) use resident::Resident;
 pub(crate) use subject::{
-    Subject, bring_up, guest_spec, image_memory, in_round, several_up, start_all, up, within,
+    Subject, bring_up, count, guest_spec, image_memory, in_round, several_up, start_all, up, within,
 };
 pub(crate) use timings::Timings;
 pub(crate) use witness::{Witness, boot_id};

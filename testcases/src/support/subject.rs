@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures::StreamExt as _;
 use xenrt::Error;
 use xenrt::prelude::*;
+use xenrt::testcase::FromArg;
 
 /// A guest that any guest will do for: one of the preparation, or one of the test's own.
 #[derive(Debug)]
@@ -144,6 +145,21 @@ where
         format!("{} of {} guests did not {what}: {}", failed.len(), guests.len(), told.join("; "));
     let product = failed.iter().any(|(_, error)| error.blame() == Some(xenrt::Blame::Product));
     Err(if product { TestError::product(message) } else { TestError::infrastructure(message) })
+}
+
+/// An argument that says how often or how many: at least 1, for a test that did nothing proves nothing.
+///
+/// # Errors
+/// The test's, where it is 0 or no number.
+pub(crate) fn count<T>(cx: &TestContext, name: &str, default: T) -> Result<T>
+where
+    T: FromArg + PartialOrd + From<u8>,
+{
+    let count = cx.args().get_or(name, default)?;
+    if count < T::from(1) {
+        return Err(TestError::test(format!("`{name}` is 0; the test would do nothing")));
+    }
+    Ok(count)
 }
 
 /// Says in which round of how many an error came.

@@ -73,11 +73,10 @@ impl Workload for Fio {
     async fn run(&self, shell: &dyn Shell) -> Result<Vec<Figure>> {
         let said = shell.execute(&self.command()).await?;
         let errors = said.error_text();
-        if errors.contains("verify:") || said.text().contains("verify:") {
-            let line =
-                errors.lines().chain(said.text().lines().map(|_| "")).find(|line| !line.is_empty());
-            let line = line.unwrap_or("fio found data that it did not write").to_owned();
-            return Err(TestError::product(line).context(format!("on {}", self.path)));
+        let all = format!("{errors}\n{}", said.text());
+        if let Some(wrong) = all.lines().find(|line| line.contains("verify:")) {
+            let message = format!("fio found {:?} on {}", wrong.trim(), self.path);
+            return Err(TestError::product(message));
         }
         if !said.status.success() {
             let message = format!("fio ended with {}: {}", said.status, errors.trim());

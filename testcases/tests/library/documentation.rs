@@ -70,7 +70,7 @@ fn page() -> String {
         for paragraph in paragraphs {
             let text = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
             if let Some(arguments) = text.strip_prefix("Arguments: ") {
-                write!(page, "- **Arguments:** {arguments}\n").unwrap();
+                writeln!(page, "- **Arguments:** {arguments}").unwrap();
             } else {
                 write!(page, "{text}\n\n").unwrap();
             }
@@ -81,17 +81,17 @@ fn page() -> String {
             needs.insert(0, format!("{} hosts", test.requires.hosts));
         }
         if !needs.is_empty() {
-            write!(page, "- **Needs:** {}\n", needs.join(", ")).unwrap();
+            writeln!(page, "- **Needs:** {}", needs.join(", ")).unwrap();
         }
         if !test.legacy.is_empty() {
             let legacy: Vec<String> = test.legacy.iter().map(|id| format!("`{id}`")).collect();
-            write!(page, "- **In old sequences:** {}\n", legacy.join(", ")).unwrap();
+            writeln!(page, "- **In old sequences:** {}", legacy.join(", ")).unwrap();
         }
         if !test.tags.is_empty() {
-            write!(page, "- **Tags:** {}\n", test.tags.join(", ")).unwrap();
+            writeln!(page, "- **Tags:** {}", test.tags.join(", ")).unwrap();
         }
         if let Some(row) = rows.iter().find(|row| row.test == test.id) {
-            write!(page, "- **Finds:** {}\n", row.plant).unwrap();
+            writeln!(page, "- **Finds:** {}", row.plant).unwrap();
         }
     }
     page

@@ -107,7 +107,7 @@ pub struct CountsDocument {
 /// A step of the preparation, or an action of the sequence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PreparationDocument {
-    /// Which: `hosts`, `guest tiny`, `sleep 10s`.
+    /// Which: `hosts`, `guest tiny`, `sleep 10 s`.
     pub step: String,
     /// When it began.
     pub start: f64,

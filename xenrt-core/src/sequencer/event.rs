@@ -293,14 +293,14 @@ pub enum EventKind {
     },
     /// An `<action>` of the sequence began.
     ActionStarted {
-        /// Which: `sleep 10s`, `prepare`.
+        /// Which: `sleep 10 s`, `prepare`.
         action: String,
         /// The line of the sequence file.
         line: u32,
     },
     /// An `<action>` of the sequence ended, or was not done.
     ActionFinished {
-        /// Which: `sleep 10s`, `prepare`.
+        /// Which: `sleep 10 s`, `prepare`.
         action: String,
         /// The line of the sequence file.
         line: u32,

@@ -82,7 +82,7 @@ async fn a_server_that_says_nothing_costs_no_more_than_the_deadline() {
     let command = Command::new("true").deadline(Duration::from_secs(1));
     let error = shell.run(&command).await.unwrap_err();
     assert!(matches!(error, RemoteError::Connect { .. }), "{error}");
-    assert!(error.to_string().contains("no connection within 1s"), "{error}");
+    assert!(error.to_string().contains("no connection within 1 s"), "{error}");
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Commands of `xe` as one remote command.
 //!
 //! Several commands are one shell line, so that they cost one round trip and no process but their
-//! own. Their outputs are framed by length: whatever a value holds, it cannot be taken for the
-//! output of another command.
+//! own. Each output ends with a line that holds a new random token: no value can hold it, so that
+//! none can be taken for the output of another command.
 
+use uuid::Uuid;
 use xenrt_core::remote::{Command, Output};
 
 use super::understand::Ran;
@@ -18,27 +19,23 @@ const FOLDER: &str = "umask 077\n\
      d=$(mktemp -d \"${TMPDIR:-/tmp}/xenrt-xe.XXXXXXXX\") || exit 97\n\
      trap 'rm -rf -- \"$d\"' EXIT; trap 'exit 98' HUP INT TERM\n";
 
-/// `run` runs one command and prints its frame: status, errors and output, with their lengths. It
-/// starts no process but that command: its output goes through descriptor 4 into `o`, its errors
-/// into `e`; the full stop keeps line ends that a substitution would drop. Lengths are of bytes
-/// (LC_ALL).
-const RUN: &str = "LC_ALL=C; n='\n'\nexec 3>&1\n\
-     run() { o=$({ e=$(\"$@\" </dev/null 2>&1 >&4; s=$?; echo .; exit $s); s=$?; e=${e%.}\n\
-     printf '%s %s\\n%s' \"$s\" \"${#e}\" \"$e\" >&3; } 4>&1; echo .; exit $s); s=$?; o=${o%.}\n\
-     printf '%s\\n%s' \"${#o}\" \"$o\"\n\
-     unset XE_EXTRA_ARGS; [ \"$s\" = 0 ] || exit 0; }\n";
+/// `end` tells the status of the command before it in a line of its own that no value can hold, as
+/// it is new each time; the errors end with such a line too. It starts no process.
+const END: &str = "end() { printf '\\n%s %s\\n' \"$t\" \"$1\"; printf '\\n%s\\n' \"$t\" >&2\n\
+     unset XE_EXTRA_ARGS; [ \"$1\" = 0 ] || exit 0; }\n";
 
 /// Ends the line where the command before it printed something.
-const ONLY_IF_NOTHING: &str = "[ -z \"${o%\"$n\"}\" ] || exit 0\n";
+const ONLY_IF_NOTHING: &str = "[ -z \"$o\" ] || exit 0\n";
 
 /// Keeps the UUID that the command before it printed; ends the line where it is none.
-const KEEP: &str = "u=${o%\"$n\"}; case $u in ''|*[!0-9a-f-]*) exit 0;; esac\n";
+const KEEP: &str = "u=$o; case $u in ''|*[!0-9a-f-]*) exit 0;; esac\n";
 
 /// A remote command, and how its output is to be read.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) command: Command,
-    framed: bool,
+    /// What ends the output of each of several commands.
+    token: Option<String>,
 }
 
 /// The remote command for `commands`; the first one that fails is the last one that runs.
@@ -53,15 +50,16 @@ pub(super) fn remote(login: &Login, commands: &[XeCommand]) -> Result<Sent> {
         if command.waits() {
             sent = sent.ends_with_connection();
         }
-        return Ok(Sent { command: sent, framed: false });
+        return Ok(Sent { command: sent, token: None });
     }
     let mut line = String::new();
     if matches!(login, Login::Remote { .. }) {
         line.push_str(FOLDER);
     }
-    line.push_str(&format!("unset {}\n{RUN}", CLEARED.join(" ")));
+    let token = Uuid::new_v4().to_string();
+    line.push_str(&format!("unset {}\nt={token}\n{END}", CLEARED.join(" ")));
     let (mut stdin, mut secrets) = (String::new(), Vec::new());
-    let mut xe = String::from("run xe");
+    let mut xe = String::from("xe");
     if let Login::Remote { server, port, user, password } = login {
         if let Some(problem) = login.problem() {
             return Err(XeError::Refused { command: "login".to_owned(), problem });
@@ -89,11 +87,16 @@ pub(super) fn remote(login: &Login, commands: &[XeCommand]) -> Result<Sent> {
             stdin.push('\n');
             line.push_str("IFS= read -r XE_EXTRA_ARGS; export XE_EXTRA_ARGS\n");
         }
-        line.push_str(&format!("{xe} {}", words.join(" ")));
+        let mut own = format!("{xe} {}", words.join(" "));
         for key in command.made_keys() {
-            line.push_str(&format!(" {key}=\"$u\""));
+            own.push_str(&format!(" {key}=\"$u\""));
         }
-        line.push('\n');
+        // What it prints is needed here as well, or not. Both cost one process.
+        line.push_str(&if command.is_kept() || command.ends_unless_empty() {
+            format!("o=$({own} </dev/null); s=$?; printf '%s\\n' \"$o\"; end $s\n")
+        } else {
+            format!("{own} </dev/null; end $?\n")
+        });
         if command.ends_unless_empty() {
             line.push_str(ONLY_IF_NOTHING);
         }
@@ -105,7 +108,7 @@ pub(super) fn remote(login: &Login, commands: &[XeCommand]) -> Result<Sent> {
     for secret in secrets {
         command = command.secret(secret);
     }
-    Ok(Sent { command, framed: true })
+    Ok(Sent { command, token: Some(token) })
 }
 
 impl Sent {
@@ -121,7 +124,7 @@ impl Sent {
                 || stderr.contains("xe: not found")
                 || stderr.contains("xe: command not found")
         };
-        if !self.framed {
+        let Some(token) = &self.token else {
             let stderr = text(&output.stderr);
             let Some(status) = output.status.code() else {
                 let error = output.require_success(&self.command, target);
@@ -131,17 +134,18 @@ impl Sent {
                 return Err(no_xe(target));
             }
             return Ok(vec![Ran { status, stdout: text(&output.stdout), stderr }]);
-        }
+        };
         if !output.status.success() {
             output.require_success(&self.command, target)?;
             return Ok(Vec::new());
         }
-        let mut rest = output.stdout.as_slice();
+        let (mut out, mut err) = (output.stdout.as_slice(), output.stderr.as_slice());
         let mut all = Vec::new();
-        while !rest.is_empty() {
-            let Some((status, stderr, stdout, after)) = frame(rest) else {
-                let expected = "status and lengths with each output";
-                let found = self.command.mask(&text(rest));
+        while !out.is_empty() {
+            let frame = frame(out, err, token);
+            let Some(Frame { status, stdout, stderr, rest }) = frame else {
+                let expected = "a status after each output";
+                let found = self.command.mask(&text(out));
                 return Err(not_understood("commands of xe", expected, &found).into());
             };
             let stderr = text(stderr);
@@ -149,7 +153,7 @@ impl Sent {
                 return Err(no_xe(target));
             }
             all.push(Ran { status, stdout: text(stdout), stderr });
-            rest = after;
+            (out, err) = rest;
         }
         Ok(all)
     }
@@ -160,29 +164,34 @@ fn no_xe(target: &str) -> XeError {
     XeError::Remote(xenrt_core::remote::RemoteError::NoSuchProgram { target, program })
 }
 
-/// Status, errors, output, and what follows.
-type Frame<'a> = (i32, &'a [u8], &'a [u8], &'a [u8]);
-
-/// The first frame of some bytes.
-fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
-    let (head, rest) = first_line(bytes)?;
-    let (status, errors) = head.split_once(' ')?;
-    let (stderr, rest) = rest.split_at_checked(errors.parse().ok()?)?;
-    let (length, rest) = first_line(rest)?;
-    let (stdout, rest) = rest.split_at_checked(length.parse().ok()?)?;
-    Some((status.parse().ok()?, stderr, stdout, rest))
+/// What one command left, and what follows on both streams.
+#[derive(Debug)]
+struct Frame<'a> {
+    status: i32,
+    stdout: &'a [u8],
+    stderr: &'a [u8],
+    rest: (&'a [u8], &'a [u8]),
 }
 
-fn first_line(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let end = bytes.iter().position(|byte| *byte == b'\n')?;
-    Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
+/// The first frame of two streams.
+fn frame<'a>(out: &'a [u8], err: &'a [u8], token: &str) -> Option<Frame<'a>> {
+    let (stdout, after) = split(out, format!("\n{token} ").as_bytes())?;
+    let (status, out) = split(after, b"\n")?;
+    let (stderr, err) = split(err, format!("\n{token}\n").as_bytes())?;
+    let status = std::str::from_utf8(status).ok()?.parse().ok()?;
+    Some(Frame { status, stdout, stderr, rest: (out, err) })
+}
+
+/// What stands before and after the first `mark`.
+fn split<'a>(bytes: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = memchr::memmem::find(bytes, mark)?;
+    Some((&bytes[..at], &bytes[at + mark.len()..]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use uuid::Uuid;
     use xenrt_core::remote::{ExitStatus, Stdin};
 
     fn remote_login() -> Login {
@@ -341,25 +350,29 @@ mod tests {
     proptest! {
         #[test]
         fn frames_give_back_what_was_put_in(parts in proptest::collection::vec((0..3, any::<Vec<u8>>(), any::<Vec<u8>>()), 0..4)) {
-            let mut bytes = Vec::new();
-            for (status, out, err) in &parts {
-                bytes.extend(format!("{status} {}\n", err.len()).into_bytes());
-                bytes.extend(err);
-                bytes.extend(format!("{}\n", out.len()).into_bytes());
-                bytes.extend(out);
+            let token = Uuid::from_u128(9).to_string();
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            for (status, stdout, stderr) in &parts {
+                out.extend(stdout);
+                out.extend(format!("\n{token} {status}\n").into_bytes());
+                err.extend(stderr);
+                err.extend(format!("\n{token}\n").into_bytes());
             }
-            let mut rest = bytes.as_slice();
-            for (status, out, err) in &parts {
-                let read = frame(rest).unwrap();
-                prop_assert_eq!((read.0, read.1, read.2), (*status, err.as_slice(), out.as_slice()));
-                rest = read.3;
+            let mut rest = (out.as_slice(), err.as_slice());
+            for (status, stdout, stderr) in &parts {
+                let read = frame(rest.0, rest.1, &token).unwrap();
+                prop_assert_eq!(
+                    (read.status, read.stdout, read.stderr),
+                    (*status, stdout.as_slice(), stderr.as_slice())
+                );
+                rest = read.rest;
             }
-            prop_assert!(rest.is_empty());
+            prop_assert!(rest.0.is_empty() && rest.1.is_empty());
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
-            let _ = frame(&bytes);
+        fn no_bytes_make_it_panic(out: Vec<u8>, err: Vec<u8>) {
+            let _ = frame(&out, &err, "x");
         }
     }
 }
