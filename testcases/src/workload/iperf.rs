@@ -81,8 +81,8 @@ impl Workload for Iperf {
     }
 }
 
-/// Bytes and bits per second of all connections together. With several, iperf prints a line for each
-/// and one for the sum, whose id is -1 (iperf 2, `ReportCSV.c`):
+/// Bytes and bits per second of all connections together. With several, iperf prints a line for each;
+/// some versions print one for the sum, too, whose id is -1 (iperf 2, `ReportCSV.c`):
 /// `time,source,port,destination,port,id,interval,bytes,bits/s`.
 fn totals(text: &str, connections: u32) -> Option<(f64, f64)> {
     let lines = text.lines().filter_map(|line| {
@@ -107,21 +107,23 @@ mod tests {
 
     use super::*;
 
-    /// iperf 2.1.8 of Debian 12, one connection and three.
+    /// iperf 2.1.8 of Debian 12 over loopback, one connection and three: it prints no sum.
     const ONE: &str =
-        "20240212104512,10.0.0.5,51514,10.0.0.1,5001,1,0.0-2.0,2506227712,10020831872\n";
+        "19700101000000,127.0.0.1,39010,127.0.0.1,5999,1,0.0-2.0,9531818044,37830172913\n";
     const THREE: &str = "\
-        20240212104601,10.0.0.5,51520,10.0.0.1,5001,1,0.0-2.0,100000000,400000000\n\
-        20240212104601,10.0.0.5,51522,10.0.0.1,5001,2,0.0-2.0,110000000,440000000\n\
-        20240212104601,10.0.0.5,51524,10.0.0.1,5001,3,0.0-2.0,90000000,360000000\n\
-        20240212104601,10.0.0.5,0,10.0.0.1,5001,-1,0.0-2.0,300000000,1200000000\n";
+        19700101000000,127.0.0.1,39050,127.0.0.1,5999,3,0.0-2.0,4102684732,16339775283\n\
+        19700101000000,127.0.0.1,39026,127.0.0.1,5999,2,0.0-2.0,4952424508,19730529283\n\
+        19700101000000,127.0.0.1,39028,127.0.0.1,5999,1,0.0-2.0,4625530940,18441001061\n";
 
     #[test]
     fn recorded_outputs_are_read() {
-        assert_eq!(totals(ONE, 1), Some((2_506_227_712.0, 10_020_831_872.0)));
-        assert_eq!(totals(THREE, 3), Some((300_000_000.0, 1_200_000_000.0)));
-        let without_sum: String = THREE.lines().take(3).map(|line| format!("{line}\n")).collect();
-        assert_eq!(totals(&without_sum, 3), Some((300_000_000.0, 1_200_000_000.0)));
+        assert_eq!(totals(ONE, 1), Some((9_531_818_044.0, 37_830_172_913.0)));
+        let of_three = (13_680_640_180.0, 54_511_305_627.0);
+        assert_eq!(totals(THREE, 3), Some(of_three));
+        // Older versions add a line for the sum.
+        let sum =
+            format!("{THREE}1,127.0.0.1,0,127.0.0.1,5999,-1,0.0-2.0,13680640180,54511305627\n");
+        assert_eq!(totals(&sum, 3), Some(of_three));
         // A connection that was not made has no line.
         assert_eq!(totals(ONE, 2), None);
         assert_eq!(totals("connect failed: Connection refused\n", 1), None);
