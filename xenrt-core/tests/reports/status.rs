@@ -33,8 +33,9 @@ fn child() {
     });
     run.start(0, 0, &["alpha"]);
     run.say(Some(0), EventKind::PhaseStarted { phase: Phase::Run });
-    run.say(Some(0), EventKind::Step { text: "wait for the end".into() });
     run.say(Some(0), command("ping 10.0.0.1", 0, "", ""));
+    // Last: whoever sees it asks for all of the above.
+    run.say(Some(0), EventKind::Step { text: "wait for the end".into() });
     let until = Instant::now() + DEADLINE;
     while !Path::new(&end).exists() && !cancel.is_cancelled() && Instant::now() < until {
         std::thread::park_timeout(Duration::from_millis(20));
