@@ -46,6 +46,9 @@ struct QueueState {
     has_reporters: bool,
     /// What the dispatcher has not taken yet.
     events: Vec<Event>,
+    /// Whether something was told since the dispatcher looked: if it is not for a reporter, it may
+    /// still have to be written.
+    news: bool,
     dispatcher_sleeps: bool,
     end: Option<RunEnd>,
 }
@@ -122,8 +125,7 @@ impl Events {
             return;
         }
         state.put(test, what, &self.0.waiting);
-        // It sleeps on where there is nothing for it.
-        if !state.events.is_empty() && std::mem::take(&mut state.dispatcher_sleeps) {
+        if std::mem::take(&mut state.dispatcher_sleeps) {
             drop(state);
             self.0.wake.notify_one();
         }
@@ -164,6 +166,7 @@ impl QueueState {
             self.events.push(event);
             waiting.fetch_add(1, Ordering::Relaxed);
         }
+        self.news = true;
         if let Some(notice) = notice {
             self.trouble(notice, waiting);
         }
@@ -236,7 +239,8 @@ impl Dispatcher {
         let mut dirty = false;
         let mut empty_looks = 0;
         let end = loop {
-            let end = self.take(&mut taken, empty_looks);
+            let (end, news) = self.take(&mut taken, empty_looks);
+            dirty |= news;
             if taken.is_empty() {
                 empty_looks += 1;
             } else {
@@ -247,7 +251,6 @@ impl Dispatcher {
                 }
                 self.queue.waiting.fetch_sub(count, Ordering::Relaxed);
                 self.queue.drained.notify_waiters();
-                dirty = true;
             }
             if dirty && (empty_looks > 0 || flushed.elapsed() >= FLUSH_EVERY) {
                 self.flush();
@@ -310,24 +313,22 @@ impl Dispatcher {
     }
 
     /// Takes what is in the queue, after a short wait where it is empty. The end is returned with
-    /// the last events.
-    fn take(&self, taken: &mut Vec<Event>, empty_looks: u32) -> Option<RunEnd> {
+    /// the last events; so is whether anything was told at all.
+    fn take(&self, taken: &mut Vec<Event>, empty_looks: u32) -> (Option<RunEnd>, bool) {
         let mut state = self.queue.lock();
-        if state.events.is_empty() && state.end.is_none() && empty_looks > 0 {
+        if !state.news && state.end.is_none() && empty_looks > 0 {
             state = if empty_looks < LOOKS_BEFORE_SLEEP {
                 let waited = self.queue.wake.wait_timeout(state, GATHER);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             } else {
                 state.dispatcher_sleeps = true;
-                let waited = self
-                    .queue
-                    .wake
-                    .wait_while(state, |state| state.events.is_empty() && state.end.is_none());
+                let waited =
+                    self.queue.wake.wait_while(state, |state| !state.news && state.end.is_none());
                 waited.unwrap_or_else(PoisonError::into_inner)
             };
         }
         std::mem::swap(&mut state.events, taken);
-        state.end
+        (state.end, std::mem::take(&mut state.news))
     }
 
     fn event(&mut self, event: Event) {
@@ -409,8 +410,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dispatcher_that_sleeps_wakes_for_the_end_of_a_test_and_for_nothing_less() {
-        let (events, _dispatched) = Events::start(Beginning::default()).unwrap();
+    fn without_reporters_a_step_is_written_and_ends_of_tests_are_taken_after_a_sleep() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(Journal::FILE);
+        let journal = Some(Journal::create(&path).unwrap());
+        let (events, _dispatched) =
+            Events::start(Beginning { journal, ..Beginning::default() }).unwrap();
         let wait = |what: &str, holds: &dyn Fn() -> bool| {
             let started = Instant::now();
             while !holds() {
@@ -421,9 +426,11 @@ mod tests {
         let sleeps = || events.0.lock().dispatcher_sleeps;
         let test = Some(TestIndex(0));
         wait("it sleeps", &sleeps);
-        // Without reporters nobody is told of a step.
         events.send(test, EventKind::Step { text: "begin".to_owned() });
-        assert!(sleeps());
+        wait("the step is in the file", &|| {
+            std::fs::read_to_string(&path).is_ok_and(|text| text.contains("begin"))
+        });
+        wait("it sleeps again", &sleeps);
         let (outcome, marks) = (Outcome::Passed, Marks::default());
         let seconds = micros(Duration::ZERO);
         events.send(test, EventKind::TestFinished { outcome, marks, seconds });
