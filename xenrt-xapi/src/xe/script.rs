@@ -105,6 +105,9 @@ pub(super) fn remote(login: &Login, commands: &[XeCommand]) -> Result<Sent> {
         }
     }
     let mut command = Command::shell_line(line).stdin(stdin);
+    if commands.iter().any(XeCommand::waits) {
+        command = command.ends_with_connection();
+    }
     for secret in secrets {
         command = command.secret(secret);
     }
