@@ -73,8 +73,11 @@ const PROGRAMS: &[&str] = &[
     "false",
     "hostname",
     "id",
+    "ip",
+    "iperf",
     "ls",
     "mkdir",
+    "mktemp",
     "ping",
     "poweroff",
     "printf",
@@ -84,7 +87,9 @@ const PROGRAMS: &[&str] = &[
     "sh",
     "sim",
     "sleep",
+    "ss",
     "systemctl",
+    "tcpdump",
     "test",
     "timeout",
     "touch",
@@ -101,6 +106,12 @@ impl Session<'_> {
         }
         if line.starts_with("grep -s -H -E ") && line.ends_with(" /proc/[0-9]*/status") {
             return Some(self.resident());
+        }
+        let of_interfaces = line.strip_prefix("grep -l -i ");
+        if let Some(mac) = of_interfaces.and_then(|m| m.strip_suffix(" /sys/class/net/*/address"))
+            && self.guest.is_some()
+        {
+            return Some(self.interface_with(mac));
         }
         // Simulated guests use what they are given at once; those with a defect never do.
         if line.starts_with("for f in /sys")
@@ -155,6 +166,9 @@ impl Session<'_> {
         let set = command.words.iter().take_while(assignment).count();
         let words: Vec<&str> = command.words[set..].iter().map(String::as_str).collect();
         let lines = |text: String| SimAnswer::text(format!("{text}\n"));
+        if let Some(answer) = self.network(&words) {
+            return Some(answer);
+        }
         Some(match words.as_slice() {
             [] | ["true" | ":" | "sync" | "trap", ..] => SimAnswer::success(),
             ["false", ..] => SimAnswer::failure(1, ""),
@@ -223,7 +237,13 @@ impl Session<'_> {
                 self.go(Ahead::Halt);
                 SimAnswer::success()
             }
-            ["dmesg"] => lines("[    0.000000] Linux version 6.1.0-sim".to_owned()),
+            ["dmesg"] => {
+                let said = match self.guest {
+                    None => self.netback_complaints(),
+                    Some(_) => String::new(),
+                };
+                SimAnswer::text(format!("[    0.000000] Linux version 6.1.0-sim\n{said}"))
+            }
             ["ps", ..] => self.processes(),
             ["sim", "list"] if self.guest.is_none() => self.sim_list(),
             ["sim", "info"] if self.guest.is_none() => lines(format!(
@@ -299,7 +319,7 @@ impl Session<'_> {
 
     /// Files under these folders are in memory.
     fn in_memory(path: &str) -> bool {
-        ["/tmp/", "/run/", "/dev/shm/"].iter().any(|folder| path.starts_with(folder))
+        ["/tmp/", "/run/", "/dev/shm/", "/proc/"].iter().any(|folder| path.starts_with(folder))
     }
 
     fn with_files<T>(&self, path: &str, act: impl FnOnce(&mut Files) -> T) -> Option<T> {

@@ -17,6 +17,7 @@ use super::guest::GuestShared;
 use super::networks::SimNetwork;
 use super::time::pause;
 use super::vm::{Ahead, Domain, Files, Saved, Vm};
+use super::wire::Capture;
 use super::world::{World, draw_uuid};
 use crate::lab::HostEntry;
 use crate::model::{Abilities, CrashAction, DomainView, Memory, PowerState};
@@ -59,6 +60,8 @@ pub(super) struct MachineState {
     /// Memory of guests in files of callers' choice.
     pub(super) saved: BTreeMap<String, Saved>,
     pub(super) processes: BTreeMap<u32, String>,
+    /// Who looks at what crosses VIFs.
+    pub(super) captures: Vec<Capture>,
     /// Starts that are on their way.
     pub(super) starting: u32,
 }
@@ -94,6 +97,7 @@ impl Machine {
             contents: BTreeMap::new(),
             saved: BTreeMap::new(),
             processes: BTreeMap::new(),
+            captures: Vec::new(),
             starting: 0,
         };
         Self { world, entry, abilities, state: Mutex::new(state), handles: Mutex::default() }
