@@ -14,6 +14,7 @@ use super::error::refusal;
 use super::fault::{Effect, Lie, SimCall};
 use super::faults::Asked;
 use super::guest::GuestShared;
+use super::mapper::Mapper;
 use super::networks::SimNetwork;
 use super::time::pause;
 use super::vm::{Ahead, Domain, Files, Saved, Vm};
@@ -62,6 +63,7 @@ pub(super) struct MachineState {
     pub(super) processes: BTreeMap<u32, String>,
     /// Who looks at what crosses VIFs.
     pub(super) captures: Vec<Capture>,
+    pub(super) mapper: Mapper,
     /// Starts that are on their way.
     pub(super) starting: u32,
 }
@@ -98,6 +100,7 @@ impl Machine {
             saved: BTreeMap::new(),
             processes: BTreeMap::new(),
             captures: Vec::new(),
+            mapper: Mapper::default(),
             starting: 0,
         };
         Self { world, entry, abilities, state: Mutex::new(state), handles: Mutex::default() }

@@ -92,7 +92,7 @@ impl Netback {
         listening: &[u16],
     ) -> Option<Sent> {
         match words {
-            ["ip", "link", "set", "eth0", "mtu", mtu] => Some(self.set_mtu(mtu)),
+            ["ip", "link", "set", "eth0", "mtu", mtu] => Some(self.set_mtu_as_told(mtu)),
             ["ping", options @ .., address] => {
                 let options = options_of(options, &["-c", "-s", "-i", "-W"])?;
                 let number = |name| options.value(name).map(str::parse::<u32>);
@@ -136,7 +136,12 @@ impl Netback {
         if self.connected { "Connection refused" } else { "No route to host" }
     }
 
-    fn set_mtu(&mut self, mtu: &str) -> Sent {
+    /// Sets the guest's MTU, from 68 bytes, the least that IPv4 knows.
+    pub fn set_mtu(&mut self, mtu: u32) {
+        self.mtu = mtu.max(68);
+    }
+
+    fn set_mtu_as_told(&mut self, mtu: &str) -> Sent {
         match mtu.parse() {
             // The least is that of IPv4 (RFC 791), the most what netfront takes.
             Ok(mtu @ 68..=MOST) => {

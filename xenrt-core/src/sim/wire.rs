@@ -38,7 +38,7 @@ impl Session<'_> {
     /// What becomes of a command about the network; `None` where it is none.
     pub(super) fn network(&self, words: &[&str]) -> Option<SimAnswer> {
         match (self.guest, words) {
-            (Some(_), ["ip" | "iperf" | "ping", ..]) => self.traffic(words),
+            (Some(_), ["iperf" | "ping", ..]) => self.traffic(words),
             (None, ["ip", "-o", "route", "get", address]) => {
                 let (to, own): (IpAddr, _) = (address.parse().ok()?, self.dom0_address());
                 let text = format!("{to} dev simbr0 src {own} uid 0\n    cache\n");
@@ -87,24 +87,13 @@ impl Session<'_> {
         self.machine.state().processes.values().filter_map(port).collect()
     }
 
-    /// The interface of the guest with a hardware address, as `grep` finds it.
-    pub(super) fn interface_with(&self, mac: &str) -> SimAnswer {
-        let mut state = self.machine.state();
-        let vm = self.guest.and_then(|guest| state.vm(self.machine, guest));
-        let view = vm.and_then(|vm| vm.inside_view());
-        let macs = view.map(|view| view.macs).unwrap_or_default();
-        match macs.iter().position(|own| own.to_string().eq_ignore_ascii_case(mac)) {
-            Some(index) => SimAnswer::text(format!("/sys/class/net/eth{index}/address\n")),
-            None => SimAnswer::failure(1, ""),
-        }
-    }
-
     /// Traffic of a guest to dom0, written into the captures that watch its VIF.
     fn traffic(&self, words: &[&str]) -> Option<SimAnswer> {
         let least = self.read(LEAST_SEGMENTS_FILE);
         let least = least.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
         let (listening, dom0) = (self.listening(), self.dom0_address());
         let fault = self.machine.world.netback_fault;
+        let mtu = self.mtu("/sys/class/net/eth0/mtu")?;
         let mut state = self.machine.state();
         let vm = state.vm(self.machine, self.guest?)?;
         let (mac, Some(IpAddr::V4(guest))) = (vm.vifs.first()?.mac, vm.address) else {
@@ -112,6 +101,7 @@ impl Session<'_> {
         };
         let ends = VifAddresses { mac, guest, dom0 };
         let (backend, netback) = vm.first_vif(fault)?;
+        netback.set_mtu(mtu);
         let sent = netback.command(words, &ends, least.unwrap_or(LEAST_SEGMENTS), &listening)?;
         let captures = state.captures.clone();
         for capture in captures.iter().filter(|capture| capture.backend == backend) {

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use xenrt::virtual_lab::VirtualLabProvider;
 use xenrt_core::lab::{HostDemand, LabFile, LabFileProvider, LabProvider};
 use xenrt_core::model::{Guest, GuestKind, GuestSpec, Host, Scope, VifSpec};
-use xenrt_core::remote::{CommandRecord, Observer};
+use xenrt_core::remote::{Command, CommandRecord, Observer, ShellExt, shorten_middle};
 use xenrt_xl::XlToolstack;
 
 pub(crate) mod devices;
@@ -59,29 +59,80 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let before = host.inventory().await.unwrap();
-    let scope = Scope::observed_by(Arc::new(Trace));
+    let trace = Arc::new(Trace::default());
+    let scope = Scope::observed_by(Arc::clone(&trace) as Arc<dyn Observer>);
     let result = tokio::spawn(body(host.in_scope(scope.clone()))).await;
+    let mut problems = Vec::new();
+    if let Err(error) = result {
+        problems.push(panic_message(error.into_panic().as_ref()));
+    }
     while let Some(undo) = scope.take_last() {
         let what = undo.description().to_owned();
-        undo.run().await.unwrap_or_else(|error| panic!("undo: {what}: {error}"));
-    }
-    if let Err(error) = result {
-        std::panic::resume_unwind(error.into_panic());
+        problems.extend(undo.run().await.err().map(|error| format!("undo: {what}: {error}")));
     }
     let left = host.inventory().await.unwrap().added_since(&before);
-    assert_eq!(left, [] as [String; 0], "the test left something");
+    problems.extend(left.iter().map(|object| format!("the test left {object}")));
+    if !problems.is_empty() {
+        trace.print();
+        println!("{}", state_of(host).await);
+        panic!("{}", problems.join("\n"));
+    }
 }
 
-/// Prints every command, for the eyes of whoever looks at a test that failed.
-#[derive(Debug)]
-struct Trace;
+/// What the hypervisor and dom0 have to say, when a test failed.
+async fn state_of(host: &Arc<dyn Host>) -> String {
+    let look = "xl list -v; xl dmesg | tail -n 25; dmesg | tail -n 15; \
+                tail -n 8 /var/log/xen/console/guest-*.log; ps -e -ww -o pid= -o ppid= -o args= | \
+                grep -v '\\]$' | tail -n 25";
+    let look = Command::shell_line(look).deadline(std::time::Duration::from_secs(60));
+    match host.dom0().execute(&look).await {
+        Ok(output) => output.text(),
+        Err(error) => format!("no look at host {} is possible: {error}", host.name()),
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default()
+}
+
+/// The last commands, for the eyes of whoever looks at a test that failed.
+#[derive(Debug, Default)]
+struct Trace(std::sync::Mutex<std::collections::VecDeque<CommandRecord>>);
+
+impl Trace {
+    /// Enough to see what led to it, and no more than a log of many tests can show.
+    const KEPT: usize = 20;
+
+    fn print(&self) {
+        for record in &*self.0.lock().unwrap() {
+            let CommandRecord { target, command, status, error, stdout, stderr, seconds } = record;
+            let end = match (status, error) {
+                (Some(status), _) => status.to_string(),
+                (None, error) => error.clone().unwrap_or_default(),
+            };
+            // What every script begins with tells nothing.
+            let command = command.lines().filter(|line| !line.starts_with("set -e; refuse()"));
+            let command = shorten_middle(&command.collect::<Vec<_>>().join("; "), 240);
+            println!("{:6.2} s {target}: {command}", seconds.0.as_secs_f64());
+            println!("    [{}]", shorten_middle(&end, 400));
+            for text in [stdout, stderr] {
+                let text = shorten_middle(text.trim(), 800).replace('\n', "\n    ");
+                if !text.is_empty() {
+                    println!("    {text}");
+                }
+            }
+        }
+    }
+}
 
 impl Observer for Trace {
     fn command(&self, record: CommandRecord) {
-        let CommandRecord { target, command, status, error, stderr, seconds, .. } = record;
-        let end = status.map_or_else(|| error.unwrap_or_default(), |status| status.to_string());
-        let command = command.replace('\n', "\n    ");
-        println!("{:6.2} s {target}: {command}\n    [{end}] {stderr}", seconds.0.as_secs_f64());
+        let mut kept = self.0.lock().unwrap();
+        if kept.len() == Self::KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(record);
     }
 }
 

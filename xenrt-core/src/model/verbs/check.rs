@@ -18,8 +18,8 @@ pub(in crate::model) async fn check<G: Guest + ?Sized>(guest: &G) -> Result<()> 
 }
 
 pub(in crate::model) async fn differences<G: Guest + ?Sized>(guest: &G) -> Result<Vec<Difference>> {
-    let toolstack = guest.view().await?;
-    let domain = guest.domain().await?;
+    // Both at once: a slow host has more than one processor too.
+    let (toolstack, domain) = tokio::try_join!(guest.view(), guest.domain())?;
     differences_from(guest, &toolstack, domain.as_ref()).await
 }
 
