@@ -202,7 +202,8 @@ impl Session<'_> {
             ["dmsetup", words @ ..] if self.guest.is_none() => self.dmsetup(words)?,
             ["losetup", words @ ..] if self.guest.is_none() => self.losetup(words)?,
             ["df", "-P", "-k", "/"] => SimAnswer::text(DISK_FREE),
-            ["ip", "link", "set", "dev", name, "mtu", mtu] => self.set_mtu(name, mtu),
+            ["ip", "link", "set", "dev", name, "mtu", mtu]
+            | ["ip", "link", "set", name, "mtu", mtu] => self.set_mtu(name, mtu),
             ["ping", options @ .., address] => self.ping(options, address.parse().ok()?),
             ["timeout", time, "sh", "-c", "while :; do :; done"] => {
                 let busy = Duration::from_secs(time.parse().ok()?);
