@@ -87,6 +87,29 @@ impl XapiGuest {
         self.xapi_host().xe().run(&insert).await.map(drop).map_err(self.during("insert a CD into"))
     }
 
+    /// Gives it a drive with a CD, as this device (`userdevice`, 0 to 15 and more). Before: Halted,
+    /// for most guests: an emulated drive cannot be plugged. One call.
+    ///
+    /// # Errors
+    /// What xapi refuses: no such CD, a device that is taken.
+    pub async fn add_cd(&self, name: &str, device: u8) -> Result<()> {
+        let add = XeCommand::new("vm-cd-add")
+            .uuid(self.uuid())
+            .param("cd-name", name)
+            .param("device", device.to_string());
+        self.xapi_host().xe().run(&add).await.map(drop).map_err(self.during("add a CD to"))
+    }
+
+    /// Takes the drive away that has this CD. One call.
+    ///
+    /// # Errors
+    /// What xapi refuses.
+    pub async fn remove_cd(&self, name: &str) -> Result<()> {
+        let remove = XeCommand::new("vm-cd-remove").uuid(self.uuid()).param("cd-name", name);
+        let removed = self.xapi_host().xe().run(&remove).await;
+        removed.map(drop).map_err(self.during("remove a CD from"))
+    }
+
     /// Takes the CD out of its drive. One call.
     ///
     /// # Errors
@@ -98,6 +121,16 @@ impl XapiGuest {
 }
 
 impl XapiHost {
+    /// The names of the CDs on ISO storage, as [`insert_cd`](XapiGuest::insert_cd) takes them; those
+    /// of storage that was not [scanned](Self::scan_storage) yet are not among them. One call.
+    ///
+    /// # Errors
+    /// When xapi cannot be asked.
+    pub async fn cds(&self) -> Result<Vec<String>> {
+        let list = XeCommand::new("cd-list").fields(&["name-label"]);
+        self.xe().list(list).await.map_err(|error| error.during("list", "CDs"))
+    }
+
     /// Makes a guest of a file of dom0 that [`export`](XapiGuest::export) wrote, on the storage `sr`
     /// where it is given. After: Halted, with an identity of its own. Three calls.
     ///

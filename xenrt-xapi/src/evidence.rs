@@ -27,6 +27,7 @@ pub(crate) fn sources() -> Vec<EvidenceSource> {
         ("xe-pif-list.txt", xe("pif-list params=all")),
         ("xe-task-list.txt", xe("task-list params=all")),
         ("xe-message-list.txt", xe("message-list")),
+        ("xe-host-crashdump-list.txt", xe("host-crashdump-list params=all")),
         ("xl-dmesg.txt", "xl dmesg".to_owned()),
         ("xl-list.txt", "xl list -v".to_owned()),
         ("dmesg.txt", "dmesg".to_owned()),

@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -11,10 +10,10 @@ use async_trait::async_trait;
 use uuid::Uuid;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{
-    Abilities, DomainView, EvidenceSource, Guest, GuestSpec, Host, HostInfo, HostInventory, Memory,
-    Network, NetworkSpec, Scope,
+    Abilities, DomainView, EvidenceSource, Guest, GuestShells, GuestSpec, Host, HostInfo,
+    HostInventory, Memory, Network, NetworkSpec, Reach, Scope,
 };
-use xenrt_core::remote::{Command, HostKeyPolicy, ObservedShell, Shell, ShellExt as _, SshTarget};
+use xenrt_core::remote::{Command, ObservedShell, Shell, ShellExt as _};
 use xenrt_core::{Error, Result};
 
 use crate::define::{self, Template};
@@ -29,9 +28,6 @@ use crate::{evidence, inventory, networks, observe};
 
 /// How long a look at the hypervisor may take.
 const LOOK: Duration = Duration::from_secs(60);
-
-/// Makes a shell on a machine, without connecting yet.
-pub(crate) type Reach = Arc<dyn Fn(SshTarget) -> Arc<dyn Shell> + Send + Sync>;
 
 /// A host that xapi manages; see [`Host`]. Made by [`XapiToolstack`](crate::XapiToolstack).
 ///
@@ -66,11 +62,10 @@ pub(crate) struct HostShared {
     pub(crate) has_xl: bool,
     pub(crate) xe: Xe,
     shell: Arc<dyn Shell>,
-    reach: Reach,
     networks: Mutex<Vec<Known>>,
     templates: Mutex<Vec<Template>>,
     guests: Mutex<HashMap<Uuid, Weak<GuestShared>>>,
-    guest_shells: Mutex<HashMap<Login, Arc<dyn Shell>>>,
+    guest_shells: GuestShells,
     /// Names that are being given to guests.
     names: Mutex<HashSet<String>>,
     /// The tokens of guests that are being made.
@@ -108,14 +103,6 @@ impl Drop for Reserved<'_> {
     }
 }
 
-/// A login into a guest.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Login {
-    address: IpAddr,
-    user: String,
-    key: Option<PathBuf>,
-}
-
 impl std::fmt::Debug for HostShared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("XapiHost").field("name", &self.entry.name).finish_non_exhaustive()
@@ -145,11 +132,10 @@ impl HostShared {
             has_xl,
             xe,
             shell,
-            reach,
             networks: Mutex::new(networks),
             templates: Mutex::new(templates),
             guests: Mutex::default(),
-            guest_shells: Mutex::default(),
+            guest_shells: GuestShells::new(reach),
             names: Mutex::default(),
             making: Mutex::default(),
         }
@@ -232,15 +218,7 @@ impl HostShared {
     /// Drops the connections to `address`: what answers there from now on is not what was
     /// connected to.
     pub(crate) async fn drop_connections(&self, address: IpAddr) {
-        let doomed: Vec<Arc<dyn Shell>> = {
-            let mut shells = locked(&self.guest_shells);
-            let logins: Vec<Login> =
-                shells.keys().filter(|login| login.address == address).cloned().collect();
-            logins.iter().filter_map(|login| shells.remove(login)).collect()
-        };
-        for shell in doomed {
-            shell.reset().await;
-        }
+        self.guest_shells.drop_connections(address).await;
     }
 }
 
@@ -490,20 +468,7 @@ impl Host for XapiHost {
     }
 
     fn guest_shell(&self, image: Option<&str>, address: IpAddr) -> Result<Arc<dyn Shell>> {
-        let entry = &self.shared.entry;
-        let image = image.map(|name| entry.image_for(name)).transpose()?;
-        let user = image.map_or("root", |image| &image.user).to_owned();
-        let key = image.and_then(|image| image.key.clone()).or_else(|| entry.key.clone());
-        let login = Login { address, user, key };
-        let mut shells = locked(&self.shared.guest_shells);
-        let shell = shells.entry(login.clone()).or_insert_with(|| {
-            let Login { address, user, key } = login;
-            let mut target = SshTarget::new(user, address.to_string())
-                .host_key(HostKeyPolicy::AcceptAny)
-                .through(&entry.ssh_target());
-            target.key = key;
-            (self.shared.reach)(target)
-        });
-        Ok(self.observed(Arc::clone(shell)))
+        let shell = self.shared.guest_shells.shell(&self.shared.entry, image, address)?;
+        Ok(self.observed(shell))
     }
 }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use uuid::Uuid;
 use xenrt_core::model::{Host as _, MacAddress};
+use xenrt_core::remote::{Wait, wait_until};
 use xenrt_core::{Error, Result};
 
 use crate::host::XapiHost;
@@ -56,6 +57,16 @@ pub enum BondMode {
     ActiveBackup,
     /// LACP (IEEE 802.3ad).
     Lacp,
+}
+
+impl BondMode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::BalanceSlb => "balance-slb",
+            Self::ActiveBackup => "active-backup",
+            Self::Lacp => "lacp",
+        }
+    }
 }
 
 impl XapiHost {
@@ -135,24 +146,62 @@ impl XapiHost {
     /// Bonds interfaces into one, on this network. Returns the bond. One call.
     ///
     /// # Errors
-    /// What xapi refuses.
+    /// What xapi refuses. It is not made twice when the connection breaks.
     pub async fn create_bond(
         &self,
         interfaces: &[Uuid],
         network: Uuid,
         mode: BondMode,
     ) -> Result<Uuid> {
-        let mode = match mode {
-            BondMode::BalanceSlb => "balance-slb",
-            BondMode::ActiveBackup => "active-backup",
-            BondMode::Lacp => "lacp",
-        };
         let all: Vec<String> = interfaces.iter().map(Uuid::to_string).collect();
         let create = XeCommand::new("bond-create")
             .param("network-uuid", network.to_string())
             .param("pif-uuids", all.join(","))
-            .param("mode", mode);
-        self.xe().create(&create).await.map_err(|error| error.during("create", "a bond"))
+            .param("mode", mode.as_str());
+        // The interface that the bond is has the network for itself.
+        let find = XeCommand::new("pif-list")
+            .param("network-uuid", network.to_string())
+            .param("host-uuid", self.uuid().to_string())
+            .fields(&["bond-master-of"])
+            .minimal();
+        let made = self.xe().create_once(&create, &find).await;
+        made.map_err(|error| error.during("create", "a bond"))
+    }
+
+    /// Changes how a bond shares traffic. One call.
+    ///
+    /// # Errors
+    /// What xapi refuses.
+    pub async fn set_bond_mode(&self, bond: Uuid, mode: BondMode) -> Result<()> {
+        let set = XeCommand::new("bond-set-mode").uuid(bond).param("mode", mode.as_str());
+        let set = self.xe().run(&set).await;
+        set.map(drop).map_err(|error| error.during("configure", &format!("bond {bond}")))
+    }
+
+    /// Has xapi look for interfaces of this host that came or went. One call.
+    ///
+    /// # Errors
+    /// What xapi refuses.
+    pub async fn scan_interfaces(&self) -> Result<()> {
+        let scan = XeCommand::new("pif-scan").param("host-uuid", self.uuid().to_string());
+        self.own("look for interfaces of", scan).await
+    }
+
+    /// Brings an interface up or down. After: xapi says that it is. Two calls or more.
+    ///
+    /// # Errors
+    /// What xapi refuses: the interface that xapi itself is reached through stays up.
+    pub async fn set_interface_up(&self, interface: Uuid, up: bool) -> Result<()> {
+        let command = if up { "pif-plug" } else { "pif-unplug" };
+        self.own("configure an interface of", XeCommand::new(command).uuid(interface)).await?;
+        wait_until(format!("interface {interface} to be up={up}"), || async {
+            let seen = self.xe().get("pif", interface, "currently-attached").await;
+            let seen = seen.map_err(|error| error.during("look at", &interface.to_string()))?;
+            let seen = seen.unwrap_or_default();
+            Ok(Wait::on(seen == up.to_string(), format!("currently-attached is {seen}")))
+        })
+        .within(self.entry().deadlines.device)
+        .await
     }
 
     /// Takes a bond apart. One call.

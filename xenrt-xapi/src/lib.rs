@@ -3,7 +3,8 @@
 //!
 //! [`XapiToolstack`] connects to a host of a lab; what it gives out are
 //! [`Host`](xenrt_core::model::Host)s and [`Guest`](xenrt_core::model::Guest)s. [`XapiHost`] and
-//! [`XapiGuest`] have what xapi can do beyond the object model: copies, storage, the pool, tasks.
+//! [`XapiGuest`] have what xapi can do beyond the object model: copies, storage, the pool, high
+//! availability, licences, updates, reports, tasks.
 //! [`xe`] is the client below them, for whoever wants `xe` alone.
 //!
 //! What is particular to xapi, and what this crate does about it:
@@ -41,9 +42,11 @@ pub mod double;
 mod error;
 mod evidence;
 mod guest;
+mod ha;
 mod host;
 mod interfaces;
 mod inventory;
+mod licence;
 mod migration;
 mod networks;
 mod observe;
@@ -58,15 +61,21 @@ mod tasks;
 mod toolstack;
 #[cfg(test)]
 mod transcripts;
+mod transfer;
+mod upkeep;
 pub mod xe;
 
 pub use copies::Compression;
 pub use guest::XapiGuest;
+pub use ha::HighAvailability;
 pub use host::XapiHost;
 pub use interfaces::{Addressing, BondMode, Interface};
+pub use licence::Licence;
 pub use migration::RemotePool;
 pub use pool::PoolHost;
 pub use product::Product;
 pub use storage::{Storage, StorageSpec};
 pub use tasks::{Message, Task, TaskStatus};
 pub use toolstack::XapiToolstack;
+pub use transfer::Transferred;
+pub use upkeep::{About, Applied, CrashDump, Patch};

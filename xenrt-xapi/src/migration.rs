@@ -1,16 +1,18 @@
 //! Moving guests to other hosts.
 
-use xenrt_core::model::{Ability, Guest as _, Host};
+use xenrt_core::model::{Ability, Guest as _, Host, MacAddress};
+use xenrt_core::remote::{Wait, wait_until};
 use xenrt_core::{Error, Result};
 
 use crate::error::TOOLSTACK;
 use crate::guest::XapiGuest;
 use crate::host::XapiHost;
-use crate::parse::records;
+use crate::observe;
+use crate::parse::{not_understood, records};
 use crate::xe::{Xe, XeCommand};
 
-/// Moves a guest to another host of its pool while it runs. Three calls, and one more where nobody
-/// knows whether it went.
+/// Moves a guest to another host of its pool while it runs. Three calls, and one or two more where
+/// nobody knows whether it went: then it is looked for, and sent once more where it is not there.
 pub(crate) async fn migrate(guest: &XapiGuest, target: &dyn Host) -> Result<()> {
     let source = guest.xapi_host();
     let unsupported = |reason: String| Error::Unsupported {
@@ -39,14 +41,19 @@ pub(crate) async fn migrate(guest: &XapiGuest, target: &dyn Host) -> Result<()> 
         .param("host-uuid", target.uuid().to_string())
         .flag("live")
         .deadline(source.entry().deadlines.migrate);
-    match xe.run(&command).await {
-        Ok(_) => {}
-        Err(error) if error.is_ambiguous() => {
-            if resident_on(&xe, guest).await? != Some(target.uuid()) {
-                return Err(guest.during("migrate")(error));
-            }
+    let mut sent_once_more = false;
+    while let Err(error) = xe.run(&command).await {
+        // It may have gone though the answer was lost, and be refused then as it is there already.
+        if !(error.is_ambiguous() || sent_once_more) {
+            return Err(guest.during("migrate")(error));
         }
-        Err(error) => return Err(guest.during("migrate")(error)),
+        if resident_on(&xe, guest).await? == Some(target.uuid()) {
+            break;
+        }
+        if sent_once_more {
+            return Err(guest.during("migrate")(error));
+        }
+        sent_once_more = true;
     }
     // Halted, it is of the host that it was on last.
     let prefer = XeCommand::new("vm-param-set")
@@ -74,6 +81,10 @@ pub struct RemotePool {
     password: String,
     host: Option<uuid::Uuid>,
     network: Option<uuid::Uuid>,
+    /// The networks there for the VIFs with these addresses.
+    vifs: Vec<(MacAddress, uuid::Uuid)>,
+    /// The storage there for its disks.
+    storage: Option<uuid::Uuid>,
 }
 
 /// Without the password.
@@ -96,6 +107,8 @@ impl RemotePool {
             password: password.into(),
             host: None,
             network: None,
+            vifs: Vec::new(),
+            storage: None,
         }
     }
 
@@ -112,16 +125,35 @@ impl RemotePool {
         self.network = Some(network);
         self
     }
+
+    /// Chooses the network there for the VIF with this address. xapi itself finds one only for VIFs
+    /// whose network there has the same name.
+    #[must_use]
+    pub fn vif(mut self, mac: MacAddress, network: uuid::Uuid) -> Self {
+        self.vifs.push((mac, network));
+        self
+    }
+
+    /// Chooses the storage there for all of its disks, in the place of the pool's default.
+    #[must_use]
+    pub fn storage(mut self, sr: uuid::Uuid) -> Self {
+        self.storage = Some(sr);
+        self
+    }
 }
 
 impl XapiGuest {
     /// Moves it, disks and all, to another pool while it runs. Before: Running. After: the source
-    /// does not list it; the target does, and this handle is of no use any more. One call.
+    /// does not list it; the target does, and this handle is of no use any more. Two calls, and two
+    /// more in one remote command where networks or storage are chosen.
     ///
     /// # Errors
-    /// [`Error::Toolstack`] for what xapi refuses. The password is on no command line.
+    /// [`Error::NotFound`] for a VIF that it has not; [`Error::Toolstack`] for what xapi refuses
+    /// (`VIF_NOT_IN_MAP`, `VDI_NOT_IN_MAP`, a login that is not let in); [`Error::Timeout`] when the
+    /// source still lists it. The password is on no command line.
     pub async fn migrate_to_pool(&self, pool: &RemotePool) -> Result<()> {
-        let host = self.xapi_host();
+        let (host, during) = (self.xapi_host(), self.during("migrate"));
+        let xe = host.xe();
         let command = XeCommand::new("vm-migrate")
             .uuid(self.uuid())
             .param("remote-master", pool.address.as_str())
@@ -131,8 +163,61 @@ impl XapiGuest {
             .maybe("remote-network", pool.network.map(|uuid| uuid.to_string()))
             .flag("live")
             .deadline(host.entry().deadlines.migrate);
-        host.xe().run(&command).await.map_err(self.during("migrate"))?;
+        let command = self.mapped(command, pool).await?;
+        match xe.run(&command).await {
+            Ok(_) => {}
+            // Whether it went, the source tells.
+            Err(error) if error.is_ambiguous() => {
+                if !self.is_listed(&xe).await? {
+                    host.shared.forget(self.uuid());
+                    return Ok(());
+                }
+                return Err(during(error));
+            }
+            Err(error) => return Err(during(error)),
+        }
+        wait_until(format!("guest {} to be gone from its pool", self.name()), || async {
+            let there = self.is_listed(&xe).await?;
+            Ok(Wait::on(!there, "the source lists it"))
+        })
+        .within(host.entry().deadlines.state)
+        .await?;
         host.shared.forget(self.uuid());
         Ok(())
+    }
+
+    async fn is_listed(&self, xe: &Xe) -> Result<bool> {
+        let list = XeCommand::new("vm-list").uuid(self.uuid());
+        Ok(!xe.uuids(list).await.map_err(self.during("migrate"))?.is_empty())
+    }
+
+    /// Adds where its VIFs and disks are to go.
+    async fn mapped(&self, mut command: XeCommand, pool: &RemotePool) -> Result<XeCommand> {
+        if pool.vifs.is_empty() && pool.storage.is_none() {
+            return Ok(command);
+        }
+        let lists = [observe::vifs(self.uuid()), observe::vbds(self.uuid())];
+        let answers = self.xapi_host().xe().run_all(&lists).await;
+        let answers = answers.map_err(self.during("migrate"))?;
+        let [vifs, vbds] = answers.as_slice() else {
+            return Err(not_understood("xe", "two answers", ""));
+        };
+        let vifs = observe::read_vifs(vifs, &|uuid| uuid.to_string())?;
+        for (mac, network) in &pool.vifs {
+            let vif = vifs.iter().find(|(_, vif)| vif.mac == *mac);
+            let (vif, _) = vif.ok_or_else(|| Error::NotFound {
+                kind: "VIF",
+                name: mac.to_string(),
+                known: vifs.iter().map(|(_, vif)| vif.mac.to_string()).collect(),
+            })?;
+            command = command.param(format!("vif:{vif}"), network.to_string());
+        }
+        if let Some(storage) = pool.storage {
+            let disks = observe::read_vbds(vbds)?;
+            for disk in disks.iter().filter(|vbd| vbd.is_disk).filter_map(|vbd| vbd.vdi) {
+                command = command.param(format!("vdi:{disk}"), storage.to_string());
+            }
+        }
+        Ok(command)
     }
 }

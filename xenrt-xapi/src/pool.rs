@@ -1,4 +1,4 @@
-//! The pool and its hosts: maintenance, the coordinator, high availability.
+//! The pool and its hosts: maintenance, membership, the coordinator.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use xenrt_core::remote::{Wait, wait_until};
 
 use crate::host::XapiHost;
 use crate::parse::{not_understood, records};
-use crate::xe::XeCommand;
+use crate::xe::{ApiCode, XeCommand};
 
 /// A host of the pool as xapi lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl XapiHost {
         records(hosts).map(host).collect()
     }
 
-    async fn own(&self, verb: &'static str, command: XeCommand) -> Result<()> {
+    pub(crate) async fn own(&self, verb: &'static str, command: XeCommand) -> Result<()> {
         let object = format!("host {:?}", self.name());
         let xe = self.xe();
         // Each is the same when it is done twice.
@@ -72,6 +72,25 @@ impl XapiHost {
             Err(error) if error.is_ambiguous() => xe.run(&command).await,
             result => result,
         };
+        done.map(drop).map_err(|error| error.during(verb, &object))
+    }
+
+    /// As [`own`](Self::own), for what is refused with the code `already` when it is done twice.
+    pub(crate) async fn own_once(
+        &self,
+        verb: &'static str,
+        command: XeCommand,
+        already: &str,
+    ) -> Result<()> {
+        let xe = self.xe();
+        let done = match xe.run(&command).await {
+            Err(error) if error.is_ambiguous() => match xe.run(&command).await {
+                Err(error) if error.code() == Some(&ApiCode::of(already)) => return Ok(()),
+                result => result,
+            },
+            result => result,
+        };
+        let object = format!("host {:?}", self.name());
         done.map(drop).map_err(|error| error.during(verb, &object))
     }
 
@@ -128,6 +147,10 @@ impl XapiHost {
             .param("host-uuid", self.uuid().to_string())
             .deadline(self.entry().deadlines.state);
         self.own("make the coordinator of", command).await?;
+        self.wait_until_coordinator().await
+    }
+
+    pub(crate) async fn wait_until_coordinator(&self) -> Result<()> {
         wait_until(format!("host {} to be the coordinator", self.name()), || async {
             let hosts = self.pool_hosts().await?;
             let own = hosts.iter().find(|host| host.coordinator);
@@ -174,36 +197,5 @@ impl XapiHost {
         .pausing_at_most(Duration::from_secs(5))
         .within(self.entry().deadlines.host_boot)
         .await
-    }
-
-    /// Turns high availability on, with its heartbeat on these shared storages. One call.
-    ///
-    /// # Errors
-    /// What xapi refuses: a licence without it, a storage that is not shared.
-    pub async fn enable_ha(&self, heartbeats: &[Uuid]) -> Result<()> {
-        let heartbeats: Vec<String> = heartbeats.iter().map(Uuid::to_string).collect();
-        let enable = XeCommand::new("pool-ha-enable")
-            .param("heartbeat-sr-uuids", heartbeats.join(","))
-            .deadline(self.entry().deadlines.host_boot);
-        self.own("enable HA of", enable).await
-    }
-
-    /// Turns high availability off. One call.
-    ///
-    /// # Errors
-    /// What xapi refuses.
-    pub async fn disable_ha(&self) -> Result<()> {
-        let disable = XeCommand::new("pool-ha-disable").deadline(self.entry().deadlines.host_boot);
-        self.own("disable HA of", disable).await
-    }
-
-    /// Makes this host the coordinator when the old one is dead. *Only* then: two coordinators
-    /// destroy a pool. One call.
-    ///
-    /// # Errors
-    /// What xapi refuses.
-    pub async fn emergency_become_coordinator(&self) -> Result<()> {
-        self.own("make the coordinator of", XeCommand::new("pool-emergency-transition-to-master"))
-            .await
     }
 }

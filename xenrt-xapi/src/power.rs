@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use xenrt_core::model::{
-    Ability, Difference, Guest, GuestAction, Host as _, InsideView, PowerState, View, compare_guest,
+    Ability, Difference, Guest, GuestAction, Host as _, PowerState, differences_from,
 };
 use xenrt_core::remote::{Wait, wait_until};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
@@ -126,7 +126,6 @@ impl XapiGuest {
 
     /// What is not as it should be, in all views.
     pub(crate) async fn compare(&self) -> Result<Vec<Difference>> {
-        let expected = self.expectation().get();
         let host = self.xapi_host();
         // Where the hypervisor is asked itself, nobody waits for the other.
         let (view, domain) = if host.shared.has_xl {
@@ -136,24 +135,6 @@ impl XapiGuest {
             let (vm, view) = self.observe().await?;
             (view, vm.domain())
         };
-        let running = |power| power == PowerState::Running;
-        let (mut inside, mut unreachable): (Option<InsideView>, Option<String>) = (None, None);
-        if expected.reachable && running(expected.power) && running(view.power) {
-            match self.inside().await {
-                Ok(seen) => inside = Some(seen),
-                // What else is wrong with it is told all the same.
-                Err(Error::Remote(error)) => unreachable = Some(error.to_string()),
-                Err(error) => return Err(error),
-            }
-        }
-        let mut differences =
-            compare_guest(&expected, Some(&view), Some(domain.as_ref()), inside.as_ref());
-        differences.extend(unreachable.map(|found| Difference {
-            view: View::Guest,
-            what: "reachability".to_owned(),
-            expected: "a login works".to_owned(),
-            found,
-        }));
-        Ok(differences)
+        differences_from(self, &view, domain.as_ref()).await
     }
 }

@@ -78,7 +78,7 @@ fn task(record: &Record<'_>) -> Result<Task> {
 }
 
 impl XapiHost {
-    async fn read<T>(
+    pub(crate) async fn read<T>(
         &self,
         list: XeCommand,
         what: &str,

@@ -1,6 +1,5 @@
 //! Connecting to a host.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 use xenrt_core::lab::HostEntry;
-use xenrt_core::model::{Host, Scope, Toolstack};
-use xenrt_core::remote::{Command, RemoteError, Shell, ShellExt as _, SshShell, SshTarget};
+use xenrt_core::model::{Host, Reach, Scope, Toolstack};
+use xenrt_core::remote::{Command, RemoteError, Shell, ShellExt as _, SshTarget};
 use xenrt_core::{Error, Result};
 
 use crate::error::TOOLSTACK;
-use crate::host::{Facts, HostShared, Reach, XapiHost};
+use crate::host::{Facts, HostShared, XapiHost};
 use crate::parse::{Record, records, values};
 use crate::product::Product;
 use crate::xe::{Login, Xe, XeCommand};
@@ -25,27 +24,15 @@ const CONNECT: Duration = Duration::from_secs(120);
 /// The xapi toolstack: the `xe` command line in the control domain, reached through ssh.
 ///
 /// Nothing is needed on the host but what XenServer and XCP-ng install.
-#[derive(Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct XapiToolstack {
     reach: Reach,
-}
-
-impl fmt::Debug for XapiToolstack {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("XapiToolstack").finish_non_exhaustive()
-    }
-}
-
-impl Default for XapiToolstack {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl XapiToolstack {
     /// The toolstack, reaching hosts and guests through ssh.
     pub fn new() -> Self {
-        Self::reaching_by(|target| Arc::new(SshShell::new(target)))
+        Self::default()
     }
 
     /// The toolstack, reaching hosts and guests by shells that `reach` makes. It must not connect
@@ -53,7 +40,7 @@ impl XapiToolstack {
     pub fn reaching_by(
         reach: impl Fn(SshTarget) -> Arc<dyn Shell> + Send + Sync + 'static,
     ) -> Self {
-        Self { reach: Arc::new(reach) }
+        Self { reach: Reach::by(reach) }
     }
 }
 
@@ -65,12 +52,11 @@ impl Toolstack for XapiToolstack {
 
     /// Four calls of `xe` in one remote command, and a look at dom0.
     async fn connect(&self, entry: &HostEntry) -> Result<Arc<dyn Host>> {
-        let shell = (self.reach)(entry.ssh_target());
+        let shell = self.reach.shell(entry.ssh_target());
         let dom0 = Dom0::look(&shell, entry).await?;
         let xe = Xe::with_deadline(Arc::clone(&shell), login(entry)?, entry.deadlines.command);
         let facts = read(&xe, entry, &dom0).await?;
-        let reach = Arc::clone(&self.reach);
-        let shared = HostShared::new(entry.clone(), facts, xe, shell, reach);
+        let shared = HostShared::new(entry.clone(), facts, xe, shell, self.reach.clone());
         Ok(Arc::new(XapiHost { shared: Arc::new(shared), scope: Scope::default() }))
     }
 }

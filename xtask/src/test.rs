@@ -72,6 +72,12 @@ const STEPS: &[Step] = &[
         words: &["test", "--package", "xenrt-testcases", "--test", "library"],
         environment: &[("INSTA_UPDATE", "no")],
     },
+    // One sequence file on toolstacks that need no hypervisor.
+    Step {
+        name: "toolstacks",
+        words: &["test", "--package", "xenrt-testcases", "--test", "toolstacks"],
+        environment: &[],
+    },
     // The xapi toolstack on its double, through a real sshd: the suite for all toolstacks, and the
     // broken doubles that it must find out.
     Step {

@@ -46,11 +46,8 @@ const REVERT_IGNORED: Plant = Plant::Faults("a revert is taken and not carried o
 });
 
 /// Tests that are not held against a fault here, and why.
-pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
-    ("selftest.", "how these end is what they are for: tests/verdicts.rs"),
-    ("network.hfx745", "needs iperf and tcpdump on a real host: tests/hosts"),
-    ("network.hfx799", "needs iperf and tcpdump on a real host: tests/hosts"),
-];
+pub(crate) const ELSEWHERE: &[(&str, &str)] =
+    &[("selftest.", "how these end is what they are for: tests/verdicts.rs")];
 
 /// Every other test, in the order of their ids.
 pub(crate) fn rows() -> Vec<Row> {

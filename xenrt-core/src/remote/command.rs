@@ -14,6 +14,9 @@ pub enum Stdin {
     /// Nothing, and no end of the file until the command has ended or its caller is gone: what a
     /// command that [ends with its connection](Command::ends_with_connection) listens to.
     Held,
+    /// These bytes, then the end of the file for the command; the connection is held as with
+    /// [`Held`](Self::Held). Bytes that are NUL do not reach it: a shell stands between.
+    HeldAfter(Vec<u8>),
 }
 
 /// The size alone: what a command reads may be secret.
@@ -23,6 +26,7 @@ impl fmt::Debug for Stdin {
             Self::Empty => f.write_str("Empty"),
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Self::Held => f.write_str("Held"),
+            Self::HeldAfter(bytes) => write!(f, "HeldAfter({} bytes)", bytes.len()),
         }
     }
 }
@@ -122,16 +126,22 @@ impl Command {
     /// Gives the command these bytes as standard input.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.stdin = Stdin::Bytes(bytes.into());
+        self.stdin = match self.stdin {
+            Stdin::Held | Stdin::HeldAfter(_) => Stdin::HeldAfter(bytes.into()),
+            Stdin::Empty | Stdin::Bytes(_) => Stdin::Bytes(bytes.into()),
+        };
         self
     }
 
     /// Has the command end, with everything in its process group, when its connection does. Others
     /// run on where they are when the program that asked for them is killed; one that would never
-    /// end by itself must not. It reads nothing: what it was to read before is forgotten.
+    /// end by itself must not. What it is to read it still reads.
     #[must_use]
     pub fn ends_with_connection(mut self) -> Self {
-        self.stdin = Stdin::Held;
+        self.stdin = match self.stdin {
+            Stdin::Empty | Stdin::Held => Stdin::Held,
+            Stdin::Bytes(bytes) | Stdin::HeldAfter(bytes) => Stdin::HeldAfter(bytes),
+        };
         self
     }
 
@@ -172,12 +182,19 @@ impl Command {
     /// `line`, or one that watches its standard input beside it and ends its group with that. The
     /// watcher is a shell alone: nothing of it is left when the line has ended first.
     fn tied(&self, line: String) -> String {
-        if self.stdin != Stdin::Held {
-            return line;
-        }
+        let (first, line) = match &self.stdin {
+            Stdin::Empty | Stdin::Bytes(_) => return line,
+            Stdin::Held => (String::new(), line),
+            // Read byte by byte, so that the watcher alone gets what comes after, and kept by the shell
+            // itself: its variables and its own `printf` show in no list of processes.
+            Stdin::HeldAfter(bytes) => (
+                format!("i=$(dd bs=1 count={} <&9 2>/dev/null; echo x)\n", bytes.len()),
+                format!("printf %s \"${{i%x}}\" | (\n{line}\n)"),
+            ),
+        };
         // Dropbear's commands have no group of their own, so the one that there is is not enough.
         format!(
-            "exec 9<&0 </dev/null\n(\n{line}\n) 9<&- & c=$!\n\
+            "exec 9<&0 </dev/null\n{first}(\n{line}\n) 9<&- & c=$!\n\
              {{ while read -r _ <&9; do :; done; kill -TERM -$$ || kill -TERM $c; }} >/dev/null 2>&1 & w=$!\n\
              wait $c; s=$?; kill $w 2>/dev/null; exit $s"
         )
@@ -299,6 +316,45 @@ mod tests {
         let output = lost.wait_with_output().unwrap();
         assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
         assert!(started.elapsed() < Duration::from_secs(50));
+    }
+
+    /// In each shell that there is here.
+    #[test]
+    fn what_is_held_reads_its_bytes_first_and_ends_with_its_connection() {
+        use std::io::Write as _;
+        let piped = std::process::Stdio::piped;
+        let secret = "päss \\n%s' \"\n\nsecond\n";
+        for shell in ["sh", "bash", "busybox"] {
+            let run = |line: &str| {
+                let command = Command::shell_line(line).ends_with_connection().stdin(secret);
+                assert!(matches!(command.stdin_value(), Stdin::HeldAfter(_)));
+                let mut sh = std::process::Command::new(shell);
+                if shell == "busybox" {
+                    sh.arg("sh");
+                }
+                sh.args(["-c", &command.to_shell_line()]);
+                std::os::unix::process::CommandExt::process_group(&mut sh, 0);
+                sh.stdin(piped()).stdout(piped()).stderr(piped()).spawn()
+            };
+            let Ok(mut ended) = run("cat; exit 3") else {
+                assert_ne!(shell, "sh");
+                continue;
+            };
+            let mut held = ended.stdin.take().unwrap();
+            held.write_all(secret.as_bytes()).unwrap();
+            let output = ended.wait_with_output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), secret, "{shell}");
+            assert_eq!(output.status.code(), Some(3), "{shell}");
+            drop(held);
+            let started = std::time::Instant::now();
+            let mut lost = run("cat >/dev/null; sleep 60; echo done").unwrap();
+            let mut held = lost.stdin.take().unwrap();
+            held.write_all(secret.as_bytes()).unwrap();
+            drop(held);
+            let output = lost.wait_with_output().unwrap();
+            assert!(!output.status.success() && output.stdout.is_empty(), "{shell} {output:?}");
+            assert!(started.elapsed() < Duration::from_secs(50), "{shell}");
+        }
     }
 
     #[test]

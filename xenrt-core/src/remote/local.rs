@@ -36,7 +36,7 @@ impl LocalShell {
         sh.arg("-c").arg(command.to_shell_line());
         sh.stdin(match command.stdin_value() {
             Stdin::Empty => Stdio::null(),
-            Stdin::Bytes(_) | Stdin::Held => Stdio::piped(),
+            Stdin::Bytes(_) | Stdin::Held | Stdin::HeldAfter(_) => Stdio::piped(),
         });
         sh.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let child = sh.spawn().map_err(|source| RemoteError::Local {
@@ -102,17 +102,23 @@ fn status_of(status: std::process::ExitStatus) -> ExitStatus {
     status.code().map_or_else(|| ExitStatus::Signal(status.signal()), ExitStatus::Code)
 }
 
-/// Gives a program its standard input. One that ends without reading it all is in its right.
-async fn feed(pipe: Option<ChildStdin>, stdin: &Stdin) {
-    if let (Some(mut pipe), Stdin::Bytes(bytes)) = (pipe, stdin) {
-        let _ = pipe.write_all(bytes).await;
-        let _ = pipe.shutdown().await;
+/// Gives a program its standard input, and returns the pipe where it is to be held until the command
+/// has ended. A program that ends without reading it all is in its right.
+async fn feed(pipe: Option<ChildStdin>, stdin: &Stdin) -> Option<ChildStdin> {
+    let mut pipe = pipe?;
+    match stdin {
+        Stdin::Empty => None,
+        Stdin::Bytes(bytes) => {
+            let _ = pipe.write_all(bytes).await;
+            let _ = pipe.shutdown().await;
+            None
+        }
+        Stdin::Held => Some(pipe),
+        Stdin::HeldAfter(bytes) => {
+            let _ = pipe.write_all(bytes).await;
+            Some(pipe)
+        }
     }
-}
-
-/// The pipe that is to be held until the command has ended, and the one that is fed.
-fn hold(pipe: Option<ChildStdin>, command: &Command) -> (Option<ChildStdin>, Option<ChildStdin>) {
-    if *command.stdin_value() == Stdin::Held { (pipe, None) } else { (None, pipe) }
 }
 
 fn no_pipe(command: &Command) -> RemoteError {
@@ -134,11 +140,11 @@ impl Shell for LocalShell {
         let (Some(mut out), Some(mut err)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(no_pipe(command));
         };
-        let (held, stdin) = hold(child.stdin.take(), command);
+        let stdin = child.stdin.take();
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let ended = {
             let mut all = std::pin::pin!(async {
-                let (_, out, err, status) = tokio::join!(
+                let (_held, out, err, status) = tokio::join!(
                     feed(stdin, command.stdin_value()),
                     out.read_to_end(&mut stdout),
                     err.read_to_end(&mut stderr),
@@ -154,7 +160,6 @@ impl Shell for LocalShell {
                 }
             }
         };
-        drop(held);
         match ended {
             Some(status) => {
                 group.let_go();
@@ -182,8 +187,12 @@ impl Shell for LocalShell {
             return Err(no_pipe(command));
         };
         let input = command.stdin_value().clone();
-        let (held, stdin) = hold(child.stdin.take(), command);
-        let feed = async move { feed(stdin, &input).await };
+        let stdin = child.stdin.take();
+        let (keep, held) = tokio::sync::oneshot::channel();
+        let feed = async move {
+            // One that has ended already holds nothing.
+            let _ = keep.send(feed(stdin, &input).await);
+        };
         let exit = async move {
             let _held = held;
             child.wait().await.map(status_of).map_err(|error| error.to_string())

@@ -75,9 +75,11 @@ const PROGRAMS: &[&str] = &[
     "hostname",
     "id",
     "ip",
+    "iperf",
     "losetup",
     "ls",
     "mkdir",
+    "mktemp",
     "ping",
     "poweroff",
     "printf",
@@ -87,7 +89,9 @@ const PROGRAMS: &[&str] = &[
     "sh",
     "sim",
     "sleep",
+    "ss",
     "systemctl",
+    "tcpdump",
     "test",
     "timeout",
     "touch",
@@ -169,6 +173,9 @@ impl Session<'_> {
         let set = command.words.iter().take_while(assignment).count();
         let words: Vec<&str> = command.words[set..].iter().map(String::as_str).collect();
         let lines = |text: String| SimAnswer::text(format!("{text}\n"));
+        if let Some(answer) = self.network(&words) {
+            return Some(answer);
+        }
         Some(match words.as_slice() {
             [] | ["true" | ":" | "sync" | "trap", ..] => SimAnswer::success(),
             ["false", ..] => SimAnswer::failure(1, ""),
@@ -195,7 +202,8 @@ impl Session<'_> {
             ["dmsetup", words @ ..] if self.guest.is_none() => self.dmsetup(words)?,
             ["losetup", words @ ..] if self.guest.is_none() => self.losetup(words)?,
             ["df", "-P", "-k", "/"] => SimAnswer::text(DISK_FREE),
-            ["ip", "link", "set", "dev", name, "mtu", mtu] => self.set_mtu(name, mtu),
+            ["ip", "link", "set", "dev", name, "mtu", mtu]
+            | ["ip", "link", "set", name, "mtu", mtu] => self.set_mtu(name, mtu),
             ["ping", options @ .., address] => self.ping(options, address.parse().ok()?),
             ["timeout", time, "sh", "-c", "while :; do :; done"] => {
                 let busy = Duration::from_secs(time.parse().ok()?);
@@ -241,7 +249,13 @@ impl Session<'_> {
                 self.go(Ahead::Halt);
                 SimAnswer::success()
             }
-            ["dmesg"] => lines("[    0.000000] Linux version 6.1.0-sim".to_owned()),
+            ["dmesg"] => {
+                let said = match self.guest {
+                    None => self.netback_complaints(),
+                    Some(_) => String::new(),
+                };
+                SimAnswer::text(format!("[    0.000000] Linux version 6.1.0-sim\n{said}"))
+            }
             ["ps", ..] => self.processes(),
             ["sim", "list"] if self.guest.is_none() => self.sim_list(),
             ["sim", "info"] if self.guest.is_none() => lines(format!(
@@ -317,7 +331,7 @@ impl Session<'_> {
 
     /// Files under these folders are in memory.
     fn in_memory(path: &str) -> bool {
-        ["/tmp/", "/run/", "/dev/shm/"].iter().any(|folder| path.starts_with(folder))
+        ["/tmp/", "/run/", "/dev/shm/", "/proc/"].iter().any(|folder| path.starts_with(folder))
     }
 
     pub(super) fn with_files<T>(&self, path: &str, act: impl FnOnce(&mut Files) -> T) -> Option<T> {

@@ -12,6 +12,7 @@ use super::defect::Defect;
 use super::fault::{Fault, FaultId};
 use super::host::SimHost;
 use super::machine::Machine;
+use super::netback::NetbackFault;
 use super::time::SimTiming;
 use super::world::{SimCommandRecord, World};
 use crate::lab::{HostDemand, HostEntry, LabNote, LabProvider};
@@ -37,6 +38,7 @@ pub struct SimLabBuilder {
     timing: SimTiming,
     abilities: Abilities,
     defects: Vec<Defect>,
+    netback: Option<NetbackFault>,
 }
 
 impl SimLabBuilder {
@@ -83,9 +85,15 @@ impl SimLabBuilder {
         self
     }
 
+    /// Breaks the VIFs of all guests.
+    pub fn netback(mut self, fault: NetbackFault) -> Self {
+        self.netback = Some(fault);
+        self
+    }
+
     /// The lab.
     pub fn build(self) -> SimLab {
-        let world = World::new(self.seed, self.timing, self.defects);
+        let world = World::new(self.seed, self.timing, self.defects, self.netback);
         let machine =
             |entry| Arc::new(Machine::new(Arc::clone(&world), entry, self.abilities.clone()));
         let machines = self.entries.into_iter().map(machine).collect();
@@ -104,6 +112,7 @@ impl SimLab {
             timing: SimTiming::default(),
             abilities,
             defects: Vec::new(),
+            netback: None,
         };
         builder.hosts(2)
     }

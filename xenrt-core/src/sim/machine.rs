@@ -18,6 +18,7 @@ use super::mapper::Mapper;
 use super::networks::SimNetwork;
 use super::time::pause;
 use super::vm::{Ahead, Domain, Files, Saved, Vm};
+use super::wire::Capture;
 use super::world::{World, draw_uuid};
 use crate::lab::HostEntry;
 use crate::model::{Abilities, CrashAction, DomainView, Memory, PowerState};
@@ -60,6 +61,8 @@ pub(super) struct MachineState {
     /// Memory of guests in files of callers' choice.
     pub(super) saved: BTreeMap<String, Saved>,
     pub(super) processes: BTreeMap<u32, String>,
+    /// Who looks at what crosses VIFs.
+    pub(super) captures: Vec<Capture>,
     pub(super) mapper: Mapper,
     /// Starts that are on their way.
     pub(super) starting: u32,
@@ -96,6 +99,7 @@ impl Machine {
             contents: BTreeMap::new(),
             saved: BTreeMap::new(),
             processes: BTreeMap::new(),
+            captures: Vec::new(),
             mapper: Mapper::default(),
             starting: 0,
         };

@@ -132,7 +132,7 @@ impl SimShell {
         }
         let stdin = match stdin {
             Stdin::Empty | Stdin::Held => &[][..],
-            Stdin::Bytes(bytes) => bytes,
+            Stdin::Bytes(bytes) | Stdin::HeldAfter(bytes) => bytes,
         };
         let mut answer = place.session().run(line, stdin).unwrap_or_else(|| {
             self.machine.world.note_unknown(&self.target, line);

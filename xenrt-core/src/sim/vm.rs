@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::disks::Content;
+use super::netback::Netback;
 use crate::model::{
     CrashAction, Disk, DomainView, GuestKind, GuestView, InsideView, MacAddress, Memory,
     PowerState, Snapshot, Vif,
@@ -81,6 +82,8 @@ pub(super) struct Domain {
     pub(super) files: Option<Box<Files>>,
     /// Where what is seen inside differs from what it was given.
     pub(super) inside: Option<Box<Inside>>,
+    /// Its first VIF, once something went over it.
+    pub(super) netback: Option<Box<Netback>>,
 }
 
 /// What a guest was asked to do and has not done yet.
@@ -132,6 +135,7 @@ impl Domain {
             ahead: None,
             files: None,
             inside: None,
+            netback: None,
         }
     }
 
@@ -228,6 +232,9 @@ impl Vm {
                 Some("no route to host".to_owned())
             }
             Some(domain) if now < domain.ready => Some("connection refused".to_owned()),
+            Some(domain) if domain.netback.as_ref().is_some_and(|vif| !vif.is_connected()) => {
+                Some("no route to host".to_owned())
+            }
             Some(domain) => {
                 let hidden = domain.inside.as_deref().map(|odd| odd.hidden_vifs.as_slice());
                 let first = self.vifs.first().map(|vif| vif.mac);

@@ -14,6 +14,7 @@ use super::commands::{SimAnswer, SimPlace};
 use super::defect::Defect;
 use super::faults::Faults;
 use super::machine::Machine;
+use super::netback::NetbackFault;
 use super::time::SimTiming;
 
 /// A command that a simulated shell was given and did not know.
@@ -37,6 +38,8 @@ pub(super) struct World {
     pub(super) faults: Faults,
     began: Instant,
     defects: Vec<Defect>,
+    /// What is wrong with the VIFs of guests.
+    pub(super) netback_fault: Option<NetbackFault>,
     next_address: AtomicU32,
     /// Which guest an address belongs to, and where that is now: the switch between the hosts.
     addresses: Mutex<HashMap<IpAddr, (Weak<Machine>, Uuid)>>,
@@ -58,13 +61,19 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, timing: SimTiming, defects: Vec<Defect>) -> Arc<Self> {
+    pub(super) fn new(
+        seed: u64,
+        timing: SimTiming,
+        defects: Vec<Defect>,
+        netback_fault: Option<NetbackFault>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             seed,
             timing,
             faults: Faults::default(),
             began: Instant::now(),
             defects,
+            netback_fault,
             next_address: AtomicU32::new(0),
             addresses: Mutex::default(),
             responders: RwLock::default(),

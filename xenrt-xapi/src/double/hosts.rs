@@ -16,7 +16,12 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
                 if world.find("host", &host)?.is("enabled", "true") {
                     return Err(Failure::api::<String>("HOST_NOT_DISABLED", []));
                 }
-                end_all(world, &host);
+                if request.name == "host-reboot" {
+                    let name = world.find("host", &host)?.text("name-label");
+                    world.reboot_host(&name);
+                } else {
+                    end_all(world, &host);
+                }
             }
             Ok(Answer::nothing())
         },
@@ -28,11 +33,8 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
             request.selected(world, "host")?;
             Ok(Answer::text("Xen simulator\n"))
         },
-        "host-is-in-emergency-mode" => |_, _| Ok(Answer::line("false")),
         "host-get-vms-which-prevent-evacuation" => |_, _| Ok(Answer::nothing()),
         "pool-sync-database" | "pool-recover-slaves" => |_, _| Ok(Answer::nothing()),
-        "pool-ha-enable" => |_, _| Err(Failure::api("LICENCE_RESTRICTION", ["HA"])),
-        "pool-ha-disable" => |_, _| Ok(Answer::nothing()),
         "pool-designate-new-master" => |world, request| {
             let host = world.find("host", request.required("host-uuid")?)?.uuid();
             if let Some(pool) = world.objects.iter_mut().find(|object| object.class == "pool") {

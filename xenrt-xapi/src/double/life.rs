@@ -101,7 +101,7 @@ fn set_state(world: &mut World, vm: &str, from: &[&str], to: &str) -> Result<Ans
 }
 
 /// The host of this name or identity.
-fn host(world: &World, name: &str) -> Result<String, Failure> {
+pub(super) fn host(world: &World, name: &str) -> Result<String, Failure> {
     let host = world.all("host").find(|host| host.is("uuid", name) || host.is("name-label", name));
     host.map(Object::uuid).ok_or_else(|| Failure::Client(format!("Host {name} not found")))
 }
@@ -356,6 +356,9 @@ fn resume(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Fail
 }
 
 fn migrate(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Failure> {
+    if request.get("remote-master").is_some() {
+        return super::pools::leave(world, vm, request);
+    }
     let name = request.get("host-uuid").or(request.get("host"));
     let target = host(world, name.unwrap_or_default())?;
     expect(world, vm, &["running"])?;

@@ -35,11 +35,12 @@ fn class_of(name: &str) -> Option<(&'static str, Shown)> {
         "console" => ("console", any),
         "role" => ("role", any),
         "secret" => ("secret", any),
+        "host-crashdump" => ("crashdump", any),
+        "patch" => ("patch", any),
+        "update" => ("update", any),
         // Classes of which this world never has an object.
-        "appliance" | "cluster" | "feature" | "host-crashdump" | "network-sriov" | "patch"
-        | "pgpu" | "pusb" | "repository" | "tunnel" | "update" | "vgpu" | "vtpm" => {
-            ("none", |_| false)
-        }
+        "appliance" | "cluster" | "feature" | "network-sriov" | "pgpu" | "pusb" | "repository"
+        | "tunnel" | "vgpu" | "vtpm" => ("none", |_| false),
         _ => return None,
     })
 }
@@ -146,6 +147,12 @@ fn cd_list(world: &World, request: &Request) -> Result<Answer, Failure> {
         None => ["uuid", "name-label"].iter().filter_map(|n| schema::field("vdi", n)).collect(),
     };
     let cds = world.all("vdi").filter(|vdi| iso(&vdi.text("sr-uuid")));
+    if request.flag("minimal")? {
+        let first = |cd: &Object| {
+            fields.first().map_or(String::new(), |field| printer::value(cd, field, true))
+        };
+        return Ok(Answer::text(printer::minimal(&cds.map(first).collect::<Vec<_>>())));
+    }
     let records: String = cds.map(|cd| printer::object(cd, &fields, true)).collect();
     Ok(Answer::text(records))
 }

@@ -6,16 +6,20 @@
 //! world, gives it [rules](Rule) for what goes wrong, and tells what was asked of it. Called `xl`,
 //! the same program lists the domains of the running VMs, so that there is a second view.
 //!
-//! Its guests have no inside: they start at once and an agent in them reports addresses of
-//! 192.0.2.0/24. Its formats are held against outputs that were recorded from a real xapi.
+//! Its guests start at once, and an agent in them reports addresses of 192.0.2.0/24. What is in them
+//! is what [`DryGuests`] answer to those who log in: enough to see what the guest has, to use its
+//! network, and to look at that from dom0. Its formats are held against outputs that were recorded
+//! from a real xapi.
 
 mod answer;
 mod defects;
 mod devices;
+mod dry;
 mod hosts;
 mod life;
 mod lists;
 mod networks;
+mod pools;
 mod printer;
 mod program;
 #[cfg(test)]
@@ -26,11 +30,13 @@ mod schema;
 mod storage;
 mod store;
 mod templates;
+mod traffic;
 mod world;
 mod xl;
 
 pub use defects::Defect;
-pub use program::main;
+pub use dry::DryGuests;
+pub use program::{PROGRAMS, main};
 pub use rules::{Effect, Rule};
 pub use store::{Double, HOST_VARIABLE, STATE_VARIABLE};
 pub use world::{Content, Object, World};

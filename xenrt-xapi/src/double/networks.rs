@@ -21,7 +21,9 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
             Ok(Answer::nothing())
         },
         "bond-set-mode" => |world, request| {
-            world.find("bond", request.required("uuid")?)?;
+            let mode = request.required("mode")?.to_owned();
+            let bond = world.find_mut("bond", request.required("uuid")?)?;
+            bond.hidden.insert("mode".to_owned(), mode);
             Ok(Answer::nothing())
         },
         "pif-scan" => |world, request| {
@@ -191,8 +193,12 @@ fn bond_create(world: &mut World, request: &Request) -> Result<Answer, Failure> 
         .with("physical", "false")
         .with("network-uuid", network.uuid())
         .with("network-name-label", network.text("name-label"));
-    let bond = Object::new("bond").with("master", master.uuid()).with("slaves", slaves.join("; "));
-    world.add(master);
+    let mode = request.get("mode").unwrap_or("balance-slb");
+    let bond = Object::new("bond")
+        .with_hidden("mode", mode)
+        .with("master", master.uuid())
+        .with("slaves", slaves.join("; "));
+    world.add(master.with("bond-master-of", bond.uuid()));
     let uuid = world.add(bond);
     tidy(world);
     Ok(Answer::line(uuid))

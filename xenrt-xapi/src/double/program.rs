@@ -9,7 +9,15 @@ use super::request::Request;
 use super::rules::{self, Effect};
 use super::store::{Double, HOST_VARIABLE, STATE_VARIABLE};
 use super::world::World;
-use super::{defects, devices, hosts, life, lists, networks, storage, templates, xl};
+use super::{
+    defects, devices, hosts, life, lists, networks, pools, storage, templates, traffic, xl,
+};
+
+/// The programs of dom0 that the double is, by the name that it is called by. A test that wants the
+/// network of guests links all of them; `xe` is enough for many, and `systemctl` keeps a test from
+/// rebooting the machine that it runs on.
+pub const PROGRAMS: &[&str] =
+    &["xe", "xl", "systemctl", "dmesg", "ip", "iperf", "ping", "ss", "tcpdump"];
 
 const USAGE: &str = "Usage:
   xe <command>
@@ -32,8 +40,8 @@ A full list of commands can be obtained by running
 /// How long an `event-wait` sleeps between looks at its file.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// Runs the double: as `xl` or `systemctl` where it is called so, as `xe` otherwise. The world is in the file that
-/// [`STATE_VARIABLE`] names.
+/// Runs the double: as one of the [other programs](PROGRAMS) where it is called so, as `xe` otherwise.
+/// The world is in the file that [`STATE_VARIABLE`] names.
 pub fn main() -> ExitCode {
     let mut words = std::env::args();
     let called = words.next().unwrap_or_default();
@@ -43,12 +51,12 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let double = Double::open(path);
-    let answer = if called.ends_with("xl") {
-        double.look(|world| xl::answer(world, &arguments))
-    } else if called.ends_with("systemctl") {
-        systemctl(&double, &arguments)
-    } else {
-        xe(&double, arguments)
+    let name = called.rsplit('/').next().unwrap_or_default();
+    let answer = match name {
+        "xl" => double.look(|world| xl::answer(world, &arguments)),
+        "systemctl" => systemctl(&double, &arguments),
+        name if traffic::PROGRAMS.contains(&name) => traffic::program(&double, name, &arguments),
+        _ => xe(&double, arguments),
     };
     let answer = match answer {
         Ok(answer) => answer,
@@ -200,17 +208,7 @@ fn xe(double: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
         // Carried out in a world that is thrown away.
         double.look(|world| carry_out(&mut world.clone(), &request))?
     } else {
-        double.change(|world| {
-            let mut after = world.clone();
-            life::account(&mut after);
-            let answer = respond_to(&mut after, &request);
-            life::account(&mut after);
-            // A command that fails changes nothing.
-            if answer.status == 0 {
-                *world = after;
-            }
-            answer
-        })?
+        double.change(|world| change(world, &request))?
     };
     if effect == Some(Effect::LostAfter) { lost() } else { Ok(answer) }
 }
@@ -221,6 +219,10 @@ fn asks(name: &str) -> bool {
 }
 
 fn refused(world: &World, client: &Client) -> Option<Failure> {
+    let name = client.sent.first().map_or("", String::as_str);
+    if world.emergency && !pools::decides(name) {
+        return Some(Failure::api::<String>("HOST_IN_EMERGENCY_MODE", []));
+    }
     let server = client.server.as_deref().filter(|server| *server != "127.0.0.1")?;
     match &world.login {
         Some((user, password)) if (user, password) == (&client.user, &client.password) => {}
@@ -260,6 +262,26 @@ pub(super) fn respond(world: &mut World, words: &[String]) -> Answer {
     }
 }
 
+/// Carries out a command that was not sent by a client, with its arguments joined by line ends.
+pub(super) fn act(world: &mut World, sent: &str) -> Answer {
+    match Request::read(sent) {
+        Ok(request) => change(world, &request),
+        Err(failure) => failure.answer(),
+    }
+}
+
+/// Carries out a command; one that fails changes nothing.
+fn change(world: &mut World, request: &Request) -> Answer {
+    let mut after = world.clone();
+    life::account(&mut after);
+    let answer = respond_to(&mut after, request);
+    life::account(&mut after);
+    if answer.status == 0 {
+        *world = after;
+    }
+    answer
+}
+
 /// The answer to a command, whatever is broken about this double.
 fn respond_to(world: &mut World, request: &Request) -> Answer {
     match world.defect {
@@ -277,6 +299,7 @@ pub(super) fn carry_out(world: &mut World, request: &Request) -> Answer {
         storage::answer,
         networks::answer,
         hosts::answer,
+        pools::answer,
     ];
     for family in families {
         if let Some(result) = family(world, request) {

@@ -1,9 +1,11 @@
 //! What the double keeps.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use xenrt_core::sim::NetbackFault;
 
 use super::answer::Failure;
 use super::defects::Defect;
@@ -186,6 +188,15 @@ pub struct World {
     /// What is broken about this double.
     #[serde(default)]
     pub(super) defect: Option<Defect>,
+    /// Whether the coordinator is gone.
+    #[serde(default)]
+    pub(super) emergency: bool,
+    /// The worlds of other pools, by the addresses of their coordinators.
+    #[serde(default)]
+    pub(super) pools: BTreeMap<String, PathBuf>,
+    /// What is wrong with the VIFs of guests.
+    #[serde(default)]
+    pub(super) netback: Option<NetbackFault>,
 }
 
 impl World {

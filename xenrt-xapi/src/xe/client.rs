@@ -114,6 +114,11 @@ impl Xe {
         self.shared.round_trips.load(Ordering::Relaxed)
     }
 
+    /// Whether it speaks through the local socket of the control domain.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(*self.login(), Login::Local)
+    }
+
     fn login(&self) -> MutexGuard<'_, Login> {
         // Holders replace the whole value.
         self.shared.login.lock().unwrap_or_else(PoisonError::into_inner)

@@ -49,5 +49,4 @@ pub use client::{Chain, Xe};
 pub use command::XeCommand;
 pub use error::{Result, XeError};
 pub use login::Login;
-#[cfg(test)]
 pub(crate) use understand::{Ran, understand};

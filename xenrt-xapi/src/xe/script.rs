@@ -14,10 +14,12 @@ use crate::parse::not_understood;
 /// Variables that would change what `xe` does.
 const CLEARED: [&str; 3] = ["XE_EXTRA_ARGS", "TRACEPARENT", "BAGGAGE"];
 
-/// A folder for a login, gone with the shell.
+/// A folder for a login, gone with the shell: also where its group is told to end more than once, by
+/// who watches the connection and by who asked, and where nobody reads any more that `xe` was ended.
 const FOLDER: &str = "umask 077\n\
      d=$(mktemp -d \"${TMPDIR:-/tmp}/xenrt-xe.XXXXXXXX\") || exit 97\n\
-     trap 'rm -rf -- \"$d\"' EXIT; trap 'exit 98' HUP INT TERM\n";
+     trap 'trap \"\" HUP INT TERM PIPE; rm -rf -- \"$d\"' EXIT\n\
+     trap 'trap \"\" HUP INT TERM PIPE; exit 98' HUP INT TERM PIPE\n";
 
 /// `end` tells the status of the command before it in a line of its own that no value can hold, as
 /// it is new each time; the errors end with such a line too. It starts no process.
@@ -105,6 +107,9 @@ pub(super) fn remote(login: &Login, commands: &[XeCommand]) -> Result<Sent> {
         }
     }
     let mut command = Command::shell_line(line).stdin(stdin);
+    if commands.iter().any(XeCommand::waits) {
+        command = command.ends_with_connection();
+    }
     for secret in secrets {
         command = command.secret(secret);
     }

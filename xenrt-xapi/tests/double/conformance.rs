@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use xenrt_core::conformance::{Profile, Suite, Verdict};
-use xenrt_xapi::double::World;
+use xenrt_xapi::double::{DryGuests, World};
 
 use crate::dry;
 use crate::world::Simulated;
@@ -20,9 +20,9 @@ const ABSENT: &[(&str, &str)] = &[
 async fn profile_of(first: &Simulated, narrow: impl FnOnce(Suite) -> Suite) -> Profile {
     let second = first.start_beside("other");
     // What is in the memory of a guest goes with it.
-    let memory = dry::Memory::default();
-    let host = dry::connect(first, "xapi-sim", &memory).await;
-    let other = dry::connect(&second, "other", &memory).await;
+    let guests = DryGuests::new(first.double.clone());
+    let host = dry::connect(first, "xapi-sim", &guests).await;
+    let other = dry::connect(&second, "other", &guests).await;
     narrow(Suite::new(host).second_host(other).at_once(6)).run().await
 }
 

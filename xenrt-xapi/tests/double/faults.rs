@@ -1,12 +1,13 @@
 //! What goes wrong: restarts, broken connections, hanging tasks, other coordinators, lies.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use xenrt_core::model::{
-    DiskSpec, Guest, GuestSpec, Host as _, Memory, NetworkSpec, PowerState, ShutdownMode,
-    SnapshotKind, VifSpec,
+    DiskSpec, Guest, GuestSpec, Host, Memory, NetworkSpec, PowerState, ShutdownMode, SnapshotKind,
+    VifSpec,
 };
 use xenrt_core::remote::RemoteError;
 use xenrt_core::{Blame, Error, ToolstackErrorKind};
@@ -20,94 +21,104 @@ use crate::world::Simulated;
 struct Verb {
     command: &'static str,
     before: PowerState,
-    run: fn(&dyn Guest) -> BoxFuture<'_, xenrt_core::Result<()>>,
+    /// What is done to the guest; the second one is the other host of its pool.
+    run: for<'a> fn(&'a dyn Guest, &'a Arc<dyn Host>) -> BoxFuture<'a, xenrt_core::Result<()>>,
 }
 
 const VERBS: &[Verb] = &[
-    Verb { command: "vm-start", before: PowerState::Halted, run: |g| g.start() },
-    Verb { command: "vm-start", before: PowerState::Halted, run: |g| g.start_paused() },
-    Verb { command: "vm-pause", before: PowerState::Running, run: |g| g.pause() },
-    Verb { command: "vm-suspend", before: PowerState::Running, run: |g| g.suspend() },
-    Verb { command: "vm-resume", before: PowerState::Suspended, run: |g| g.resume() },
+    Verb { command: "vm-start", before: PowerState::Halted, run: |g, _| g.start() },
+    Verb { command: "vm-start", before: PowerState::Halted, run: |g, _| g.start_paused() },
+    Verb { command: "vm-pause", before: PowerState::Running, run: |g, _| g.pause() },
+    Verb { command: "vm-suspend", before: PowerState::Running, run: |g, _| g.suspend() },
+    Verb { command: "vm-resume", before: PowerState::Suspended, run: |g, _| g.resume() },
     Verb {
         command: "vm-shutdown",
         before: PowerState::Running,
-        run: |g| g.shutdown(ShutdownMode::Clean),
+        run: |g, _| g.shutdown(ShutdownMode::Clean),
     },
     Verb {
         command: "vm-shutdown",
         before: PowerState::Running,
-        run: |g| g.shutdown(ShutdownMode::Hard),
+        run: |g, _| g.shutdown(ShutdownMode::Hard),
     },
     Verb {
         command: "vm-param-set",
         before: PowerState::Running,
-        run: |g| async { g.rename("renamed").await }.boxed(),
+        run: |g, _| async { g.rename("renamed").await }.boxed(),
     },
-    Verb { command: "vm-vcpu-hotplug", before: PowerState::Running, run: |g| g.set_vcpus(2) },
-    Verb { command: "vm-param-set", before: PowerState::Halted, run: |g| g.set_vcpus(2) },
+    Verb { command: "vm-vcpu-hotplug", before: PowerState::Running, run: |g, _| g.set_vcpus(2) },
+    Verb { command: "vm-param-set", before: PowerState::Halted, run: |g, _| g.set_vcpus(2) },
     Verb {
         command: "vm-memory-dynamic-range-set",
         before: PowerState::Running,
-        run: |g| g.set_memory(Memory::mib(384)),
+        run: |g, _| g.set_memory(Memory::mib(384)),
     },
     Verb {
         command: "vdi-create",
         before: PowerState::Running,
-        run: |g| async { g.attach_disk(DiskSpec::new(Memory::mib(16))).await.map(drop) }.boxed(),
+        run: |g, _| async { g.attach_disk(DiskSpec::new(Memory::mib(16))).await.map(drop) }.boxed(),
     },
     Verb {
         command: "vbd-create",
         before: PowerState::Halted,
-        run: |g| async { g.attach_disk(DiskSpec::new(Memory::mib(16))).await.map(drop) }.boxed(),
+        run: |g, _| async { g.attach_disk(DiskSpec::new(Memory::mib(16))).await.map(drop) }.boxed(),
     },
     Verb {
         command: "vbd-plug",
         before: PowerState::Running,
-        run: |g| async { g.attach_disk(DiskSpec::new(Memory::mib(16))).await.map(drop) }.boxed(),
+        run: |g, _| async { g.attach_disk(DiskSpec::new(Memory::mib(16))).await.map(drop) }.boxed(),
     },
     Verb {
         command: "vif-create",
         before: PowerState::Running,
-        run: |g| async { g.attach_vif(VifSpec::on_default()).await.map(drop) }.boxed(),
+        run: |g, _| async { g.attach_vif(VifSpec::on_default()).await.map(drop) }.boxed(),
     },
     Verb {
         command: "vif-plug",
         before: PowerState::Running,
-        run: |g| async { g.attach_vif(VifSpec::on_default()).await.map(drop) }.boxed(),
+        run: |g, _| async { g.attach_vif(VifSpec::on_default()).await.map(drop) }.boxed(),
     },
-    Verb { command: "vm-unpause", before: PowerState::Paused, run: |g| g.unpause() },
-    Verb { command: REBOOT, before: PowerState::Running, run: |g| g.reboot(ShutdownMode::Clean) },
-    Verb { command: REBOOT, before: PowerState::Running, run: |g| g.reboot(ShutdownMode::Hard) },
-    Verb { command: "vbd-unplug", before: PowerState::Running, run: |g| g.detach_disk("xvda") },
-    Verb { command: "vbd-destroy", before: PowerState::Halted, run: |g| g.detach_disk("xvda") },
-    Verb { command: "vdi-destroy", before: PowerState::Running, run: |g| g.detach_disk("xvda") },
+    Verb { command: "vm-unpause", before: PowerState::Paused, run: |g, _| g.unpause() },
+    Verb {
+        command: REBOOT,
+        before: PowerState::Running,
+        run: |g, _| g.reboot(ShutdownMode::Clean),
+    },
+    Verb { command: REBOOT, before: PowerState::Running, run: |g, _| g.reboot(ShutdownMode::Hard) },
+    Verb { command: "vbd-unplug", before: PowerState::Running, run: |g, _| g.detach_disk("xvda") },
+    Verb { command: "vbd-destroy", before: PowerState::Halted, run: |g, _| g.detach_disk("xvda") },
+    Verb { command: "vdi-destroy", before: PowerState::Running, run: |g, _| g.detach_disk("xvda") },
     Verb {
         command: "vif-unplug",
         before: PowerState::Running,
-        run: |g| detach_first_vif(g).boxed(),
+        run: |g, _| detach_first_vif(g).boxed(),
     },
     Verb {
         command: "vif-destroy",
         before: PowerState::Halted,
-        run: |g| detach_first_vif(g).boxed(),
+        run: |g, _| detach_first_vif(g).boxed(),
     },
     Verb {
         command: "vm-snapshot",
         before: PowerState::Halted,
-        run: |g| snapshot(g, SnapshotKind::Disks, false).boxed(),
+        run: |g, _| snapshot(g, SnapshotKind::Disks, false).boxed(),
     },
     Verb {
         command: "vm-checkpoint",
         before: PowerState::Running,
-        run: |g| snapshot(g, SnapshotKind::Memory, false).boxed(),
+        run: |g, _| snapshot(g, SnapshotKind::Memory, false).boxed(),
     },
     Verb {
         command: "snapshot-revert",
         before: PowerState::Halted,
-        run: |g| snapshot(g, SnapshotKind::Disks, true).boxed(),
+        run: |g, _| snapshot(g, SnapshotKind::Disks, true).boxed(),
     },
-    Verb { command: "vm-uninstall", before: PowerState::Halted, run: |g| g.delete() },
+    Verb {
+        command: "vm-migrate",
+        before: PowerState::Running,
+        run: |g, other| async move { g.migrate(other).await }.boxed(),
+    },
+    Verb { command: "vm-uninstall", before: PowerState::Halted, run: |g, _| g.delete() },
 ];
 
 /// Whether a guest was rebooted cannot be told from outside when the connection broke, and doing it
@@ -146,12 +157,19 @@ fn count(simulated: &Simulated, class: &str) -> usize {
     simulated.double.look(|world| world.all(class).count()).unwrap()
 }
 
+/// A world with a second host to move to.
+fn pool() -> World {
+    let mut world = World::small();
+    world.add_host("other", "192.0.2.11");
+    world
+}
+
 /// Runs every verb with these rules in the middle of it and returns what came of each.
 async fn every_verb(
     rules: impl Fn(&str) -> Vec<Rule>,
 ) -> Vec<(&'static str, xenrt_core::Result<()>)> {
-    let simulated = Simulated::start(&World::small());
-    let host = simulated.connect().await;
+    let simulated = Simulated::start(&pool());
+    let host = XapiHost::of(simulated.connect_as("xapi-sim").await.as_ref()).unwrap();
     let disturb = |command: &str, _| {
         for rule in rules(command) {
             simulated.double.rule(rule).unwrap();
@@ -167,12 +185,13 @@ async fn every_verb_on(
     disturb: impl Fn(&str, usize),
 ) -> Vec<(&'static str, xenrt_core::Result<()>)> {
     let mut results = Vec::new();
+    let other = simulated.connect_as("other").await;
     for (index, verb) in VERBS.iter().enumerate() {
         let guest = host.define_guest(&spec(&format!("g{index}"))).await.unwrap();
         bring_to(guest.as_ref(), verb.before).await;
         let before = ["vm", "vbd", "vif", "vdi"].map(|class| count(simulated, class));
         disturb(verb.command, index);
-        let result = (verb.run)(guest.as_ref()).await;
+        let result = (verb.run)(guest.as_ref(), &other).await;
         assert!(simulated.double.rules_are_used_up().unwrap(), "{} was not hit", verb.command);
         if result.is_ok() && verb.command != "vm-uninstall" {
             guest.check().await.unwrap_or_else(|error| panic!("{}: {error}", verb.command));
@@ -236,12 +255,13 @@ async fn a_session_that_ends_in_each_verb_loses_nothing_and_makes_nothing_twice(
 
 #[tokio::test]
 async fn the_coordinator_may_change_before_each_verb() {
-    let mut world = World::small();
+    let mut world = pool();
     world.allow_login("root", "pass");
     let simulated = Simulated::start(&world);
     let file = simulated.path("password");
     std::fs::write(&file, "pass\n").unwrap();
     let mut entry = simulated.lab("").hosts.remove(0);
+    entry.name = "xapi-sim".to_owned();
     for (key, value) in [
         ("xe_server", "192.0.2.20".to_owned()),
         ("xe_user", "root".to_owned()),
@@ -482,8 +502,33 @@ async fn wait_for_waiting(vm: &str, there: bool) {
 #[tokio::test]
 async fn nothing_waits_for_events_when_the_one_who_asked_is_gone() {
     let mut simulated = Simulated::start(&World::small());
+    nothing_is_left_waiting(&mut simulated, Login::Local).await;
+}
+
+/// With a login that `xe` itself makes, what it is to read comes through the same standard input.
+#[tokio::test]
+async fn nothing_waits_with_a_login_of_its_own_either() {
+    let mut world = World::small();
+    world.allow_login("root", "pass");
+    let mut simulated = Simulated::start(&world);
+    let (server, user, password) = ("192.0.2.10".into(), "root".into(), "pass".into());
+    let login = Login::Remote { server, port: None, user, password };
+    nothing_is_left_waiting(&mut simulated, login).await;
+    let calls = simulated.double.calls().unwrap().join("\n");
+    assert!(calls.contains("-pwf") && calls.contains("event-wait"), "{calls}");
+    let started = Instant::now();
+    while std::fs::read_dir(simulated.path("tmp")).unwrap().count() > 0 {
+        assert!(started.elapsed() < Duration::from_secs(30), "a file with a login is left");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn nothing_is_left_waiting(simulated: &mut Simulated, login: Login) {
     let vm = simulated.connect().await.define_guest(&spec("tiny")).await.unwrap().uuid();
-    let xe = simulated.xe();
+    let client = |simulated: &Simulated| {
+        Xe::with_deadline(simulated.shell(), login.clone(), Duration::from_secs(60))
+    };
+    let xe = client(simulated);
     let wait = |xe: Xe| async move {
         let never = [("power-state", "running")];
         xe.wait_for_event("vm", vm, &never, Duration::from_secs(300)).await
@@ -494,7 +539,7 @@ async fn nothing_waits_for_events_when_the_one_who_asked_is_gone() {
     waits.abort();
     wait_for_waiting(&vm.to_string(), false).await;
     // The connection goes, as it does with a program that is killed.
-    let waits = tokio::spawn(wait(simulated.xe()));
+    let waits = tokio::spawn(wait(client(simulated)));
     wait_for_waiting(&vm.to_string(), true).await;
     let before = waiting(&vm.to_string());
     simulated.cut_connections();
@@ -507,7 +552,7 @@ async fn nothing_waits_for_events_when_the_one_who_asked_is_gone() {
     waits.abort();
     wait_for_waiting(&vm.to_string(), false).await;
     // It ends as it should, and nothing of it is left.
-    let other = simulated.xe();
+    let other = client(simulated);
     let (told, changed) = tokio::join!(wait(other.clone()), async {
         wait_for_waiting(&vm.to_string(), true).await;
         other.run(&XeCommand::new("vm-start").uuid(vm)).await

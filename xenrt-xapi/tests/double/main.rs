@@ -9,5 +9,6 @@ mod life;
 mod more;
 mod mutants;
 mod secrets;
+mod upkeep;
 mod values;
 mod world;

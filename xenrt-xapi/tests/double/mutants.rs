@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _};
 use xenrt_core::conformance::{Profile, Suite, checks};
 use xenrt_core::model::Host;
-use xenrt_xapi::double::{Defect, World};
+use xenrt_xapi::double::{Defect, DryGuests, World};
 
 use crate::dry;
 use crate::world::Simulated;
@@ -77,10 +77,10 @@ impl Lab {
         world.add_host("other", "192.0.2.11");
         let first = Simulated::start_host(&world, "xapi-sim");
         let second = first.start_beside("other");
-        let memory = dry::Memory::default();
+        let guests = DryGuests::new(first.double.clone());
         let deadline = Some(Duration::from_secs(6));
-        let host = dry::connect_within(&first, "xapi-sim", &memory, deadline).await;
-        let other = dry::connect_within(&second, "other", &memory, deadline).await;
+        let host = dry::connect_within(&first, "xapi-sim", &guests, deadline).await;
+        let other = dry::connect_within(&second, "other", &guests, deadline).await;
         Self { first, _second: second, hosts: [host, other], pristine: world }
     }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::model::{CheckReport, Difference, Guest, PowerState, View, compare_guest};
+use crate::model::{
+    CheckReport, Difference, DomainView, Guest, GuestView, PowerState, View, compare_guest,
+};
 use crate::remote::{Wait, wait_until};
 use crate::{Error, Result};
 
@@ -15,12 +17,25 @@ pub(in crate::model) async fn check<G: Guest + ?Sized>(guest: &G) -> Result<()> 
     Err(Error::Check(CheckReport { object, differences }))
 }
 
-pub(in crate::model) async fn differences<G: Guest + ?Sized>(
-    guest: &G,
-) -> Result<Vec<crate::model::Difference>> {
-    let expected = guest.expectation().get();
+pub(in crate::model) async fn differences<G: Guest + ?Sized>(guest: &G) -> Result<Vec<Difference>> {
     // Both at once: a slow host has more than one processor too.
     let (toolstack, domain) = tokio::try_join!(guest.view(), guest.domain())?;
+    differences_from(guest, &toolstack, domain.as_ref()).await
+}
+
+/// What differs between what a guest should be, two views that were already taken, and, where it
+/// should be reachable, the view from inside it, which is taken here. For back ends that come to both
+/// views with fewer questions than [`Guest::view`] and [`Guest::domain`] ask.
+///
+/// # Errors
+/// When the inside cannot be asked for another reason than that it cannot be reached, which is a
+/// difference.
+pub async fn differences_from<G: Guest + ?Sized>(
+    guest: &G,
+    toolstack: &GuestView,
+    domain: Option<&DomainView>,
+) -> Result<Vec<Difference>> {
+    let expected = guest.expectation().get();
     let running = |power| power == PowerState::Running;
     let (mut inside, mut unreachable) = (None, None);
     if expected.reachable && running(expected.power) && running(toolstack.power) {
@@ -32,8 +47,7 @@ pub(in crate::model) async fn differences<G: Guest + ?Sized>(
             Err(error) => return Err(error),
         }
     }
-    let mut differences =
-        compare_guest(&expected, Some(&toolstack), Some(domain.as_ref()), inside.as_ref());
+    let mut differences = compare_guest(&expected, Some(toolstack), Some(domain), inside.as_ref());
     differences.extend(unreachable.map(|found| Difference {
         view: View::Guest,
         what: "reachability".to_owned(),

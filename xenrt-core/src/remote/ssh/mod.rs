@@ -115,15 +115,21 @@ impl SshShell {
     }
 }
 
-/// The pipe that is to be held until the command has ended, and the one that is fed.
-fn hold(pipe: Option<Sender>, command: &Command) -> (Option<Sender>, Option<Sender>) {
-    if *command.stdin_value() == Stdin::Held { (pipe, None) } else { (None, pipe) }
-}
-
-/// Gives a program its standard input. One that ends without reading it all is in its right.
-async fn feed(pipe: Option<Sender>, stdin: &Stdin) {
-    if let (Some(mut pipe), Stdin::Bytes(bytes)) = (pipe, stdin) {
-        let _ = pipe.write_all(bytes).await;
+/// Gives a program its standard input, and returns the pipe where it is to be held until the command
+/// has ended. A program that ends without reading it all is in its right.
+async fn feed(pipe: Option<Sender>, stdin: &Stdin) -> Option<Sender> {
+    let mut pipe = pipe?;
+    match stdin {
+        Stdin::Empty => None,
+        Stdin::Bytes(bytes) => {
+            let _ = pipe.write_all(bytes).await;
+            None
+        }
+        Stdin::Held => Some(pipe),
+        Stdin::HeldAfter(bytes) => {
+            let _ = pipe.write_all(bytes).await;
+            Some(pipe)
+        }
     }
 }
 
@@ -152,11 +158,10 @@ impl Shell for SshShell {
         };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let session::Session { stdin, stdout: mut out, stderr: mut err, end } = session;
-        let (held, stdin) = hold(stdin, command);
         let ended = {
             let all = async {
                 // The streams of a connection that breaks end; the status says that it broke.
-                let _ = tokio::join!(
+                let _held = tokio::join!(
                     feed(stdin, command.stdin_value()),
                     out.read_to_end(&mut stdout),
                     err.read_to_end(&mut stderr),
@@ -165,7 +170,6 @@ impl Shell for SshShell {
             };
             timeout_at(deadline, all).await
         };
-        drop(held);
         match ended {
             Ok(Ok(status)) => {
                 guard.let_go();
@@ -199,14 +203,17 @@ impl Shell for SshShell {
             Err(_) => return Err(self.no_session(command.deadline_value())),
         };
         let input = command.stdin_value().clone();
-        let (held, stdin) = hold(session.stdin, command);
-        let end = session.end;
+        let (stdin, end) = (session.stdin, session.end);
+        let (keep, held) = tokio::sync::oneshot::channel();
         let stopper = SshStopper { pool: Arc::clone(&self.pool), key: guard.key().to_owned() };
         guard.let_go();
         let process = Running {
             stdout: session.stdout,
             stderr: session.stderr,
-            feed: async move { feed(stdin, &input).await },
+            feed: async move {
+                // One that has ended already holds nothing.
+                let _ = keep.send(feed(stdin, &input).await);
+            },
             exit: async move {
                 let _held = held;
                 end.wait().await
