@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use xenrt_core::model::{Host, Toolstack as _};
 use xenrt_core::remote::{
-    Command, ExitStatus, Output, Process, RemoteError, Result, Shell, SshShell,
+    Command, ExitStatus, Output, Process, RemoteError, Result, Shell, SshShell, Stdin,
 };
 use xenrt_xapi::XapiToolstack;
 use xenrt_xapi::double::{Double, Object};
@@ -80,6 +80,30 @@ impl DryShell {
         }
     }
 
+    /// `dd` between the beginning of a disk and the shell.
+    fn dd(&self, vm: &str, line: &str, command: &Command) -> Result<Output> {
+        let device: String = match line.split_once("/dev/") {
+            Some((_, rest)) => rest.chars().take_while(char::is_ascii_alphanumeric).collect(),
+            None => return Err(self.refused(command)),
+        };
+        let found = self.double.look(|world| {
+            let own = |vbd: &&Object| vbd.text("vm-uuid") == vm && vbd.text("device") == device;
+            let disk = world.all("vbd").find(own)?.text("vdi-uuid");
+            let content = world.object("vdi", &disk)?.hidden("content").unwrap_or_default();
+            Some((disk.clone(), content.to_owned()))
+        });
+        let Some((disk, content)) = found.unwrap() else { return Err(self.refused(command)) };
+        if line.contains("of=") {
+            let Stdin::Bytes(written) = command.stdin_value() else {
+                return Err(self.refused(command));
+            };
+            let written = String::from_utf8_lossy(written);
+            self.double.change(|world| world.hide("vdi", &disk, "content", written)).unwrap();
+            return Ok(text(String::new()));
+        }
+        Ok(text(content))
+    }
+
     /// Has the VM do something through its toolstack, as a guest that does it to itself.
     async fn itself(&self, command: &str, vm: &str) -> Result<()> {
         let words = [command.to_owned(), format!("uuid={vm}"), "force=true".to_owned()];
@@ -116,6 +140,9 @@ impl Shell for DryShell {
         }
         if line.contains("/online") {
             return Ok(text(vm.vcpus + "\n"));
+        }
+        if line.starts_with("dd ") {
+            return self.dd(&vm.uuid, &line, command);
         }
         if line.contains("poweroff") {
             self.itself("vm-shutdown", &vm.uuid).await?;
