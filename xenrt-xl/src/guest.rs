@@ -17,7 +17,7 @@ use crate::address::{self, Sweeps};
 use crate::definition::Definition;
 use crate::error;
 use crate::host::{HostShared, XlHost};
-use crate::observe::{self, Observation};
+use crate::observe::{self, Depth, Observation};
 use crate::parse::domain_list;
 use crate::script::{Script, q};
 use crate::{migration, requests};
@@ -134,10 +134,10 @@ impl XlGuest {
     }
 
     /// Looks at it, and notes the definition that was found.
-    async fn observe(&self) -> Result<(Observation, Definition)> {
+    async fn observe(&self, depth: Depth) -> Result<(Observation, Definition)> {
         let host = self.xl_host();
         let uuid = self.shared.uuid;
-        let seen = observe::guest(&host.dom0(), &host.shared.guests_folder(), uuid).await?;
+        let seen = observe::guest(&host.dom0(), &host.shared.guests_folder(), uuid, depth).await?;
         let read = seen.definitions.iter().find(|(own, _)| own.uuid == uuid);
         if let Some((definition, _)) = read {
             self.shared.remember(definition.clone());
@@ -202,8 +202,13 @@ impl Guest for XlGuest {
     }
 
     async fn view(&self) -> Result<GuestView> {
-        let (seen, definition) = self.observe().await?;
+        let (seen, definition) = self.observe(Depth::Whole).await?;
         Ok(seen.view(&definition))
+    }
+
+    async fn power_state(&self) -> Result<PowerState> {
+        let (seen, _) = self.observe(Depth::Power).await?;
+        Ok(seen.power(self.shared.uuid))
     }
 
     async fn domain(&self) -> Result<Option<DomainView>> {
@@ -248,7 +253,7 @@ impl Guest for XlGuest {
 
     async fn request_migration(&self, target: &Arc<dyn Host>) -> Result<()> {
         let _one = self.shared.one_request.lock().await;
-        let (seen, definition) = self.observe().await?;
+        let (seen, definition) = self.observe(Depth::Whole).await?;
         let view = seen.view(&definition);
         if view.power != PowerState::Running {
             return Err(error::refusal(

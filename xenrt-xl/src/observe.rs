@@ -31,17 +31,31 @@ pub(crate) struct Observation {
     pub(crate) configs: Vec<DomainConfig>,
 }
 
+/// How much of a guest is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Its definition and its domain. `xl list -l` costs as much as all the rest.
+    Power,
+    /// Its configuration too.
+    Whole,
+}
+
 /// Looks at one guest.
-pub(crate) async fn guest(shell: &dyn Shell, guests: &str, uuid: Uuid) -> Result<Observation> {
+pub(crate) async fn guest(
+    shell: &dyn Shell,
+    guests: &str,
+    uuid: Uuid,
+    depth: Depth,
+) -> Result<Observation> {
     let folder = q(&format!("{guests}/{uuid}"));
     let make = || {
-        Script::new()
-            .step(print_definition(&folder))
-            .section("list")
-            .list()
-            .find(uuid)
-            .section("config")
-            .step("[ -z \"$id\" ] || xl list -l \"$id\"")
+        let script = Script::new().step(print_definition(&folder)).section("list").list();
+        match depth {
+            Depth::Power => script,
+            Depth::Whole => {
+                script.find(uuid).section("config").step("[ -z \"$id\" ] || xl list -l \"$id\"")
+            }
+        }
     };
     look(shell, make, &format!("guest {uuid}")).await
 }
@@ -68,7 +82,8 @@ fn print_definition(folder: &str) -> String {
     format!(
         "if [ -e {folder}/definition.json ]; then printf '\\n{SECTION}definition\\n'; \
          cat {folder}/definition.json; fi\n\
-         if [ -e {folder}/saved ]; then printf '\\n{SECTION}saved\\n'; basename {folder}; fi"
+         if [ -e {folder}/saved ]; then path={folder}; \
+         printf '\\n{SECTION}saved\\n%s\\n' \"${{path##*/}}\"; fi"
     )
 }
 
@@ -127,15 +142,23 @@ impl Observation {
         self.saved.contains(&uuid)
     }
 
+    /// The power state of a guest.
+    pub(crate) fn power(&self, uuid: Uuid) -> PowerState {
+        match self.domain(uuid) {
+            Some(domain) => domain.flags.power(),
+            None if self.saved(uuid) => PowerState::Suspended,
+            None => PowerState::Halted,
+        }
+    }
+
     /// A guest as the toolstack would describe it if it kept halted guests: its configuration where
     /// it has a domain, its definition where it has none.
     pub(crate) fn view(&self, definition: &Definition) -> GuestView {
         let uuid = definition.uuid;
+        let power = self.power(uuid);
         let Some(domain) = self.domain(uuid) else {
-            let saved = if self.saved(uuid) { PowerState::Suspended } else { PowerState::Halted };
-            return definition.view(saved);
+            return definition.view(power);
         };
-        let power = domain.flags.power();
         match self.configs.iter().find(|config| config.domid == domain.domid) {
             Some(config) if power != PowerState::Dying => config_view(config, power),
             _ => definition.view(power),

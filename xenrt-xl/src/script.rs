@@ -47,15 +47,16 @@ impl Script {
     /// Sets `$id` and `$state` to the domain of `uuid` and its six state flags, from `$list`; both
     /// are empty where it has none. One that is being removed counts only where there is no other.
     ///
-    /// Names may hold anything, so the columns are counted from the end of a line.
+    /// Names may hold anything, so the columns are counted from the end of a line. The shell does it
+    /// by itself: each program costs an emulated host some 100 ms, and this is part of every look.
     #[must_use]
     pub(crate) fn find(self, uuid: Uuid) -> Self {
-        let find =
-            "{i=NF-2;if(i>5&&$i==u&&(id==\"\"||$(i-2)!~/d$/)){id=$(i-5);s=$(i-2)}}END{print id,s}";
-        self.step(format!(
-            "set -- $(printf '%s\\n' \"$list\" | awk -v u={uuid} {}); id=$1; state=$2",
-            q(find)
-        ))
+        self.step("id=; state=; set -f; IFS='\n'; for line in $list; do unset IFS")
+            .step(format!("case $line in *' {uuid} '*) set -- $line ;; *) continue ;; esac"))
+            .step("[ $# -ge 8 ] || continue; shift $(($# - 8))")
+            .step(format!("[ \"$6\" = {uuid} ] || continue"))
+            .step("case \"$id $4\" in ' '*|*[!d]) id=$1; state=$4 ;; esac")
+            .step("done; unset IFS; set +f")
     }
 
     /// Sets `$id` and `$state` for `uuid` from a fresh list.

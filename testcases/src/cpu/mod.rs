@@ -2,6 +2,8 @@
 
 use futures::future::join_all;
 use tokio::time::Instant;
+mod share;
+
 use xenrt::prelude::*;
 
 use crate::support::{Subject, Timings, Witness, count, guest_spec, in_round, up};

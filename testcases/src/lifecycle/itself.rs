@@ -2,17 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{Subject, Witness, boot_id, count};
-
-/// Runs a command of which the guest may not live to see the end.
-async fn last_words(guest: &dyn Guest, program: &str) -> Result {
-    let command = Command::new(program).deadline(Duration::from_secs(60));
-    match guest.shell().await?.execute(&command).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_connection() => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
+use crate::support::{Subject, Witness, boot_id, count, last_words, shut_itself_down, start_anew};
 
 /// A guest that shuts itself down is Halted to the toolstack and has no domain, and can be started.
 ///
@@ -37,18 +27,10 @@ impl TestCase for ShutdownByItself {
         let guest = self.subject.guest.as_ref();
         let witness = Witness::leave(guest).await?;
         cx.step("Have the guest shut itself down");
-        last_words(guest, "poweroff").await?;
-        guest.wait_for_state(PowerState::Halted, guest.deadlines().state).await?;
-        guest.expectation().update(|expected| {
-            expected.power = PowerState::Halted;
-            expected.reachable = false;
-        });
+        shut_itself_down(guest).await?;
         guest.check().await?;
         cx.step("Start it again");
-        guest.start().await?;
-        guest.wait_until_reachable().await?;
-        witness.booted_anew(guest).await?;
-        Ok(guest.check().await?)
+        start_anew(guest, &witness).await
     }
 }
 

@@ -4,6 +4,7 @@ mod concurrent;
 mod crash;
 mod install;
 mod itself;
+mod names;
 mod pause;
 mod power;
 mod rename;

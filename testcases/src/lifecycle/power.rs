@@ -2,7 +2,7 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{Subject, Timings, Witness, count, in_round};
+use crate::support::{Subject, Timings, Witness, count, in_round, shut_itself_down, start_anew};
 
 /// How a guest is brought down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,20 +19,7 @@ async fn bring_down(guest: &dyn Guest, how: How) -> Result {
     match how {
         How::Clean => guest.shutdown(ShutdownMode::Clean).await?,
         How::Hard => guest.shutdown(ShutdownMode::Hard).await?,
-        How::Inside => {
-            let poweroff = Command::new("poweroff").deadline(Duration::from_secs(60));
-            match guest.shell().await?.execute(&poweroff).await {
-                // It may be gone before it answers.
-                Ok(_) => {}
-                Err(error) if error.is_connection() => {}
-                Err(error) => return Err(error.into()),
-            }
-            guest.wait_for_state(PowerState::Halted, guest.deadlines().state).await?;
-            guest.expectation().update(|expected| {
-                expected.power = PowerState::Halted;
-                expected.reachable = false;
-            });
-        }
+        How::Inside => shut_itself_down(guest).await?,
     }
     if let Some(domain) = guest.domain().await? {
         let message = format!(
@@ -177,10 +164,7 @@ impl TestCase for Shutdown {
             return Err(TestError::product(message + ", which is Halted"));
         }
         cx.step("Start it again");
-        guest.start().await?;
-        guest.wait_until_reachable().await?;
-        witness.booted_anew(guest).await?;
-        Ok(guest.check().await?)
+        start_anew(guest, &witness).await
     }
 }
 
@@ -213,10 +197,7 @@ impl TestCase for PowerCut {
             let once = async {
                 let witness = Witness::leave(guest).await?;
                 bring_down(guest, How::Hard).await?;
-                guest.start().await?;
-                guest.wait_until_reachable().await?;
-                witness.booted_anew(guest).await?;
-                Ok(guest.check().await?)
+                start_anew(guest, &witness).await
             };
             once.await.map_err(in_round(round, self.loops))?;
         }

@@ -1,5 +1,7 @@
 //! Tests of memory.
 
+mod keeps;
+
 use xenrt::prelude::*;
 use xenrt::{Error, ToolstackErrorKind};
 

@@ -4,5 +4,6 @@ pub mod capture;
 pub mod frontend;
 pub mod hfx745;
 mod networks;
+mod reach;
 mod throughput;
 mod vifs;

@@ -2,26 +2,9 @@
 
 use xenrt::prelude::*;
 
-use crate::support::{Subject, Timings, Witness, count, guest_spec, in_round, outage_during, up};
-
-/// Nothing where dom0 gets every answer to pings of the guest; three tries at most, for a ping may be
-/// lost on any network.
-async fn answers_pings(guest: &dyn Guest, when: &str) -> Result {
-    let address = guest.wait_for_address().await?;
-    let ping = Command::new("ping").args(["-c", "3", "-i", "0.3", "-W", "5"]);
-    let ping = ping.arg(address.to_string()).deadline(Duration::from_secs(60));
-    let dom0 = guest.host().dom0();
-    let mut last = String::new();
-    for _ in 0..3 {
-        let said = dom0.execute(&ping).await?;
-        if said.status.success() {
-            return Ok(());
-        }
-        last = said.text().trim().lines().last().unwrap_or("it printed nothing").to_owned();
-    }
-    let message = format!("guest {} does not answer pings {when}: {last}", guest.name());
-    Err(TestError::product(message))
-}
+use crate::support::{
+    Subject, Timings, Witness, answers_pings, count, guest_spec, in_round, outage_during, up,
+};
 
 /// VIFs are attached to a running guest, up to `max`, and detached again, the ones in the middle first.
 /// The guest sees exactly those that it has, under the addresses that they were given; and the first

@@ -1,5 +1,7 @@
 //! Tests of how much a host takes, and how it bears it.
 
+mod networks;
+
 use tokio::time::Instant;
 use xenrt::prelude::*;
 use xenrt::{Error, ToolstackErrorKind};

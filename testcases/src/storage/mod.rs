@@ -1,8 +1,10 @@
 //! Tests of disks: what was written is what is read, whatever happened in between.
 
 mod concurrent;
+mod errors;
 mod hotplug;
 mod keeps;
+mod sizes;
 
 use xenrt::prelude::*;
 

@@ -2,8 +2,10 @@
 
 mod census;
 mod clock;
+mod inside;
 mod outage;
 mod pattern;
+mod ping;
 mod resident;
 mod subject;
 mod timings;
@@ -11,11 +13,13 @@ mod witness;
 
 pub(crate) use census::Census;
 pub(crate) use clock::skew;
+pub(crate) use inside::{last_words, shut_itself_down};
 pub(crate) use outage::outage_during;
 pub(crate) use pattern::Pattern;
+pub(crate) use ping::{USUAL_PING, answers_pings, pings};
 pub(crate) use resident::Resident;
 pub(crate) use subject::{
     Subject, bring_up, count, guest_spec, image_memory, in_round, several_up, start_all, up, within,
 };
 pub(crate) use timings::Timings;
-pub(crate) use witness::{Witness, boot_id};
+pub(crate) use witness::{Witness, boot_id, start_anew};

@@ -77,3 +77,14 @@ impl Witness {
         }
     }
 }
+
+/// Starts a Halted guest and waits until it is what it was, booted anew since `witness` was left.
+///
+/// # Errors
+/// The product's, where it goes on from before or is not what it should be.
+pub(crate) async fn start_anew(guest: &dyn Guest, witness: &Witness) -> Result {
+    guest.start().await?;
+    guest.wait_until_reachable().await?;
+    witness.booted_anew(guest).await?;
+    Ok(guest.check().await?)
+}

@@ -5,7 +5,7 @@ use xenrt::testcase::{OutcomeKind, Registry};
 
 use crate::documentation::documented;
 use crate::rows::{ELSEWHERE, rows};
-use crate::run::{on_all_processors, one};
+use crate::run::{on_all_processors, one, one_in};
 
 fn library() -> Vec<&'static str> {
     let elsewhere = |id: &str| ELSEWHERE.iter().any(|(prefix, _)| id.starts_with(prefix));
@@ -70,4 +70,22 @@ fn every_test_finds_the_fault_that_is_planted_for_it() {
         }
     }
     assert!(blind.is_empty(), "{} of {}:\n{}", blind.len(), rows.len(), blind.join("\n"));
+}
+
+/// The baseline that `performance.lifecycle` is held against above.
+#[test]
+#[ignore = "writes tests/data/simulated-times.json anew; for a change of how verbs do what they do"]
+fn a_new_baseline_is_written() {
+    fn find(folder: &std::path::Path) -> Option<std::path::PathBuf> {
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).find_map(|path| {
+            if path.is_dir() { find(&path) } else { path.ends_with("times.json").then_some(path) }
+        })
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let runs = [("runs".to_owned(), "12".to_owned())];
+    let ran = one_in(folder.path(), "performance.lifecycle", &runs, false, None);
+    assert_eq!(ran.kind, OutcomeKind::Passed, "{}", ran.message);
+    let times = find(folder.path()).expect("the test keeps its times");
+    std::fs::copy(times, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/simulated-times.json"))
+        .unwrap();
 }

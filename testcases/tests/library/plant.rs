@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use xenrt::sim::{Defect, Fault, SimAnswer, SimLab, SimLabBuilder};
 
@@ -133,5 +133,27 @@ pub(crate) fn fast_clocks(lab: &SimLab) {
             .then_some(place)
             .filter(|place| place.guest.is_some())
             .map(|_| SimAnswer::text("1750099999\n"))
+    });
+}
+
+/// A ping that needs more than one packet of 1500 bytes has no answer.
+pub(crate) fn large_ping_lost(here: bool, line: &str) -> Option<SimAnswer> {
+    let mut words = line.split_whitespace();
+    let bytes: u32 = words.by_ref().skip_while(|word| *word != "-s").nth(1)?.parse().ok()?;
+    (here && line.starts_with("ping ") && bytes > 1472).then(|| {
+        let lost = "3 packets transmitted, 0 received, 100% packet loss\n";
+        SimAnswer::failure(1, lost)
+    })
+}
+
+/// Once the storage under a disk fails, reads of the guest succeed.
+pub(crate) fn failure_hidden(lab: &SimLab) {
+    let failing = AtomicBool::new(false);
+    lab.answer(move |place, line| {
+        if line.starts_with("dmsetup load") && line.contains(" error") {
+            failing.store(true, Ordering::Relaxed);
+        }
+        let reads = place.guest.is_some() && line.contains("dd if=");
+        (reads && failing.load(Ordering::Relaxed)).then(SimAnswer::success)
     });
 }

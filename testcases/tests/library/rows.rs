@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use xenrt::model::PowerState;
-use xenrt::sim::{Defect, Fault, Lie, SimCall};
+use xenrt::sim::{Defect, Fault, Lie, SimAnswer, SimCall};
 
-use crate::plant::{Plant, dirty_disks, fast_clocks, growing_xenstored, iperf, stress_ng};
+use crate::plant::{
+    Plant, dirty_disks, failure_hidden, fast_clocks, growing_xenstored, iperf, large_ping_lost,
+    stress_ng,
+};
 
 /// One test, and a fault that it must find.
 pub(crate) struct Row {
@@ -53,10 +56,19 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
 pub(crate) fn rows() -> Vec<Row> {
     use Defect as D;
     vec![
+        broken("cpu.fair_share", D::CpuTimeStands, "no guest used any processor time"),
         broken("cpu.hotplug", D::VcpusNotSeenInside, "vCPUs"),
         broken("cpu.kept_over_reboot", D::VcpusForgottenAtBoot, "vCPUs"),
         broken("cpu.time_accounting", D::CpuTimeStands, "are the least that is due"),
         broken("cpu.walk", D::VcpusForgottenAtBoot, "with 2 vCPUs"),
+        row(
+            "host.busy_dom0",
+            Plant::When("logins hang while dom0 is busy", "while :; do", || {
+                Fault::hang().call(SimCall::Inside).times(3)
+            }),
+            "did not answer for",
+        )
+        .with(&[("seconds", "40"), ("max_outage", "5s")]),
         row(
             "host.clocks_agree",
             Plant::Answer("the clock of a guest is hours ahead", fast_clocks),
@@ -70,6 +82,7 @@ pub(crate) fn rows() -> Vec<Row> {
         ),
         broken("host.domain_leaks", D::ShutdownLeaksDisk, "the host is left with file"),
         broken("host.reboot_with_guests", D::HaltedGuestsHidden, "does not know guest"),
+        broken("host.sanity", D::LogsOutOfEvidence, "cannot be had"),
         broken("lifecycle.concurrent_requests", D::TwoAtOnce, "to have 1 domains"),
         broken("lifecycle.crash", D::CrashReportedRunning, "to be Crashed"),
         row(
@@ -101,6 +114,7 @@ pub(crate) fn rows() -> Vec<Row> {
             "vCPUs (hypervisor): expected 1, found 2",
         ),
         broken("lifecycle.install_two_vcpus", D::DefineIgnoresVcpus, "the toolstack says 1"),
+        broken("lifecycle.name_reuse", D::DeleteLeavesDefinition, "to be gone"),
         broken("lifecycle.pause", D::PauseStillSchedules, "answers while it is Paused"),
         broken("lifecycle.power_cut", D::PowerOffIgnored, "to be Halted"),
         broken("lifecycle.reboot", D::RebootIgnored, "to have rebooted"),
@@ -115,6 +129,14 @@ pub(crate) fn rows() -> Vec<Row> {
         broken("lifecycle.suspend_resume", D::ResumeBootsAnew, "booted anew instead of going on"),
         broken("memory.accounting", D::FreeMemoryStands, "came back"),
         broken("memory.balloon", D::FreeMemoryStands, "more is free on the host"),
+        row(
+            "memory.kept_while_suspended",
+            Plant::Faults(
+                "what a guest writes into its memory is lost in the second round",
+                || vec![Fault::ignore().call(SimCall::Inside).command("xenrt-kept").nth(4)],
+            ),
+            "does not hold what it held in memory",
+        ),
         broken("memory.overcommit_refused", D::OvercommitsMemory, "a guest started with as much"),
         broken("memory.walk", D::MemoryForgottenAtBoot, "memory"),
         broken("migration.concurrent", D::MigrateLeavesSource, "to have let guest"),
@@ -124,8 +146,29 @@ pub(crate) fn rows() -> Vec<Row> {
         broken("migration.to_itself", D::MigrateToItselfKills, "after a migration to its own host"),
         broken("migration.with_hotplugged", D::MigrateLosesVif, "a login into guest"),
         broken("network.addresses_kept", D::RebootLosesVif, "a login into guest"),
+        row(
+            "network.between_guests",
+            Plant::Answer("fragments between guests are lost", |lab| {
+                lab.answer(|place, line| large_ping_lost(place.guest.is_some(), line));
+            }),
+            "does not reach guest",
+        ),
         broken("network.isolated_networks", D::NetworkRemovedInUse, "was removed under guest"),
         broken("network.many_vifs", D::DefineDropsSecondVif, "sees 1 interfaces of 7"),
+        row(
+            "network.mtu_sweep",
+            Plant::Answer("the interface of a guest keeps its MTU whatever is set", |lab| {
+                lab.answer(|_, line| line.ends_with("/mtu").then(|| SimAnswer::text("1500\n")));
+            }),
+            "has an MTU of 1500, and was given 68",
+        ),
+        row(
+            "network.packet_sizes",
+            Plant::Answer("packets of more than one fragment are lost", |lab| {
+                lab.answer(|place, line| large_ping_lost(place.guest.is_none(), line));
+            }),
+            "pings of 1473 bytes are not answered",
+        ),
         row(
             "network.throughput",
             Plant::Answer("next to nothing goes through", |lab| {
@@ -154,6 +197,7 @@ pub(crate) fn rows() -> Vec<Row> {
         broken("scalability.concurrent_lives", D::DeleteLeavesDefinition, "did not end"),
         broken("scalability.many_guests", D::OutOfMemoryUnnamed, "beside 3 guests")
             .with(&[("memory", "20480")]),
+        broken("scalability.many_networks", D::NetworkStays, "were removed and are still there"),
         broken("scalability.parallel_starts", D::MoreGuestsLost, "did not come up")
             .with(&[("numdesktops", "12"), ("workers", "12")]),
         row(
@@ -172,6 +216,11 @@ pub(crate) fn rows() -> Vec<Row> {
         row("storage.data_survives_restart", LOST_WRITE, "holds zeros"),
         row("storage.data_survives_suspend", LOST_WRITE, "holds zeros"),
         row("storage.disk_travels", LOST_WRITE, "holds zeros"),
+        row(
+            "storage.io_error",
+            Plant::Answer("a disk whose storage fails reads as zeros", failure_hidden),
+            "while the storage under it failed",
+        ),
         row("storage.many_disks", LOST_WRITE, "holds zeros"),
         row("storage.multiple_disks", LOST_WRITE, "holds zeros"),
         row(
@@ -180,6 +229,13 @@ pub(crate) fn rows() -> Vec<Row> {
             "is not blank",
         ),
         broken("storage.read_only", D::DiskReadOnlyLost, "is read-only and was written"),
+        row(
+            "storage.sizes",
+            Plant::Answer("sizes of disks are rounded to MiB", |lab| {
+                lab.answer(|_, line| line.ends_with("/size").then(|| SimAnswer::text("2048\n")));
+            }),
+            "the guest sees \"2048\" sectors",
+        ),
         broken("stress.interrupted_boots", D::PowerOffIgnored, "to be Halted"),
         broken("stress.lifecycle_loop", D::RebootIgnored, "to have rebooted"),
         broken("stress.mixed_operations", D::ResumeBootsAnew, "booted anew instead of going on"),

@@ -50,6 +50,17 @@ pub(crate) fn one(
     prepared: bool,
     plant: Option<Plant>,
 ) -> Ran {
+    one_in(tempfile::tempdir().unwrap().path(), test, args, prepared, plant)
+}
+
+/// The same, and keeps the journal and evidence in `folder`.
+pub(crate) fn one_in(
+    folder: &std::path::Path,
+    test: &str,
+    args: &[(String, String)],
+    prepared: bool,
+    plant: Option<Plant>,
+) -> Ran {
     let mut builder = SimLab::builder().hosts(2).timing(SimTiming::realistic());
     if let Some(plant) = plant {
         builder = plant.into_builder(builder);
@@ -70,10 +81,9 @@ pub(crate) fn one(
     );
     let sequence = xenrt::sequence::parse(&text, "library.seq").unwrap();
     let plan = Plan::new(&sequence, &Registry::global().unwrap()).unwrap();
-    let folder = tempfile::tempdir().unwrap();
     let warnings = Warnings::default();
     let options =
-        RunOptions::new(folder.path()).provider(Arc::new(lab.clone())).reporter(warnings.clone());
+        RunOptions::new(folder).provider(Arc::new(lab.clone())).reporter(warnings.clone());
     let report = virtual_time(run(plan, options, CancelHandle::new())).unwrap();
     let result = &report.results[0];
     let unknown = lab.unknown_commands().into_iter().map(|record| record.command);

@@ -1,6 +1,5 @@
 //! The commands that simulated shells know.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,10 +68,14 @@ const PROGRAMS: &[&str] = &[
     "cat",
     "date",
     "dd",
+    "df",
+    "dmsetup",
     "echo",
     "false",
     "hostname",
     "id",
+    "ip",
+    "losetup",
     "ls",
     "mkdir",
     "ping",
@@ -93,6 +96,13 @@ const PROGRAMS: &[&str] = &[
     "uptime",
 ];
 
+/// Where the addresses of interfaces are.
+const INTERFACES: &str = " /sys/class/net/*/address";
+
+/// What `df -P -k /` prints.
+const DISK_FREE: &str = "Filesystem 1024-blocks Used Available Capacity Mounted on\n\
+                         /dev/sim 8000000 2000000 6000000 25% /\n";
+
 impl Session<'_> {
     /// What becomes of `line`; `None` where it is not known.
     pub(super) fn run(&self, line: &str, stdin: &[u8]) -> Option<SimAnswer> {
@@ -101,6 +111,10 @@ impl Session<'_> {
         }
         if line.starts_with("grep -s -H -E ") && line.ends_with(" /proc/[0-9]*/status") {
             return Some(self.resident());
+        }
+        let interface = line.strip_prefix("grep -l -i ");
+        if let Some(mac) = interface.and_then(|rest| rest.strip_suffix(INTERFACES)) {
+            return Some(self.interface_of(mac));
         }
         // Simulated guests use what they are given at once; those with a defect never do.
         if line.starts_with("for f in /sys")
@@ -178,6 +192,10 @@ impl Session<'_> {
             }
             ["date", "+%s"] => lines(self.machine.world.clock().as_secs().to_string()),
             ["dd", words @ ..] => self.dd(words, stdin)?,
+            ["dmsetup", words @ ..] if self.guest.is_none() => self.dmsetup(words)?,
+            ["losetup", words @ ..] if self.guest.is_none() => self.losetup(words)?,
+            ["df", "-P", "-k", "/"] => SimAnswer::text(DISK_FREE),
+            ["ip", "link", "set", "dev", name, "mtu", mtu] => self.set_mtu(name, mtu),
             ["ping", options @ .., address] => self.ping(options, address.parse().ok()?),
             ["timeout", time, "sh", "-c", "while :; do :; done"] => {
                 let busy = Duration::from_secs(time.parse().ok()?);
@@ -240,7 +258,7 @@ impl Session<'_> {
         })
     }
 
-    fn with_vm<T>(&self, act: impl FnOnce(&mut Vm) -> T) -> Option<T> {
+    pub(super) fn with_vm<T>(&self, act: impl FnOnce(&mut Vm) -> T) -> Option<T> {
         let mut state = self.machine.state();
         state.vm(self.machine, self.guest?).map(act)
     }
@@ -302,7 +320,7 @@ impl Session<'_> {
         ["/tmp/", "/run/", "/dev/shm/"].iter().any(|folder| path.starts_with(folder))
     }
 
-    fn with_files<T>(&self, path: &str, act: impl FnOnce(&mut Files) -> T) -> Option<T> {
+    pub(super) fn with_files<T>(&self, path: &str, act: impl FnOnce(&mut Files) -> T) -> Option<T> {
         if self.guest.is_none() {
             return Some(act(&mut self.machine.state().files));
         }
@@ -334,6 +352,12 @@ impl Session<'_> {
             let total = total.unwrap_or(super::machine::DOM0_MEMORY).as_kib();
             let text = format!("MemTotal: {total} kB\nMemAvailable: {} kB\n", total / 4 * 3);
             return Some(text.into_bytes());
+        }
+        if let Some(sectors) = self.sectors(path) {
+            return Some(format!("{sectors}\n").into_bytes());
+        }
+        if let Some(mtu) = self.mtu(path) {
+            return Some(format!("{mtu}\n").into_bytes());
         }
         if path == "/etc/hostname" {
             return Some(format!("{}\n", self.hostname()).into_bytes());
@@ -423,24 +447,6 @@ impl Session<'_> {
             }
         }
         answer
-    }
-
-    /// Who answers at `address`.
-    fn ping(&self, options: &[&str], address: IpAddr) -> SimAnswer {
-        let count = options.iter().skip_while(|word| **word != "-c").nth(1).copied().unwrap_or("1");
-        let dom0 = self.machine.entry.guest_network.as_ref().and_then(|own| own.dom0_address);
-        let answers = match self.machine.world.guest_at(address) {
-            Some((machine, uuid)) => {
-                let mut state = machine.state();
-                let vm = state.vm(&machine, uuid);
-                vm.is_some_and(|vm| vm.login_problem(Instant::now(), false).is_none())
-            }
-            None => dom0.map(IpAddr::V4) == Some(address),
-        };
-        let (received, lost) = if answers { (count, 0) } else { ("0", 100) };
-        let text =
-            format!("{count} packets transmitted, {received} received, {lost}% packet loss\n");
-        SimAnswer { code: i32::from(!answers), ..SimAnswer::text(text) }
     }
 
     /// How much memory each process holds, as `grep` finds it in `/proc`: those of a control domain

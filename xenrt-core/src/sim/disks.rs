@@ -91,6 +91,9 @@ impl Session<'_> {
         if !reads && disk.disk.read_only {
             return Some(refused("Operation not permitted"));
         }
+        if state.mapper.fails(&disk.disk.path) {
+            return Some(refused("Input/output error"));
+        }
         let blank = || Content::blank(UNKNOWN_SIZE);
         let content = state.contents.entry(disk.disk.path).or_insert_with(blank);
         Some(if reads {
@@ -101,6 +104,17 @@ impl Session<'_> {
         } else {
             refused("No space left on device")
         })
+    }
+}
+
+impl Session<'_> {
+    /// How many sectors of 512 bytes the disk of a guest has, as sysfs tells it in `path`.
+    pub(super) fn sectors(&self, path: &str) -> Option<u64> {
+        let device = path.strip_prefix("/sys/block/")?.strip_suffix("/size")?;
+        let mut state = self.machine.state();
+        let vm = state.vm(self.machine, self.guest?)?;
+        let disk = vm.disks.iter().find(|disk| disk.disk.device == device)?.disk.path.clone();
+        Some(state.contents.get(&disk).map_or(UNKNOWN_SIZE, |content| content.size) / 512)
     }
 }
 

@@ -14,6 +14,7 @@ use super::error::refusal;
 use super::fault::{Effect, Lie, SimCall};
 use super::faults::Asked;
 use super::guest::GuestShared;
+use super::mapper::Mapper;
 use super::networks::SimNetwork;
 use super::time::pause;
 use super::vm::{Ahead, Domain, Files, Saved, Vm};
@@ -59,6 +60,7 @@ pub(super) struct MachineState {
     /// Memory of guests in files of callers' choice.
     pub(super) saved: BTreeMap<String, Saved>,
     pub(super) processes: BTreeMap<u32, String>,
+    pub(super) mapper: Mapper,
     /// Starts that are on their way.
     pub(super) starting: u32,
 }
@@ -94,6 +96,7 @@ impl Machine {
             contents: BTreeMap::new(),
             saved: BTreeMap::new(),
             processes: BTreeMap::new(),
+            mapper: Mapper::default(),
             starting: 0,
         };
         Self { world, entry, abilities, state: Mutex::new(state), handles: Mutex::default() }

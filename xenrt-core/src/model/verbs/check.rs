@@ -19,8 +19,8 @@ pub(in crate::model) async fn differences<G: Guest + ?Sized>(
     guest: &G,
 ) -> Result<Vec<crate::model::Difference>> {
     let expected = guest.expectation().get();
-    let toolstack = guest.view().await?;
-    let domain = guest.domain().await?;
+    // Both at once: a slow host has more than one processor too.
+    let (toolstack, domain) = tokio::try_join!(guest.view(), guest.domain())?;
     let running = |power| power == PowerState::Running;
     let (mut inside, mut unreachable) = (None, None);
     if expected.reachable && running(expected.power) && running(toolstack.power) {

@@ -68,8 +68,7 @@ pub(in crate::model) async fn reboot<G: Guest + ?Sized>(
     guest.request(&action).await?;
     let waiting_for = format!("guest {} to have rebooted", guest.name());
     wait_until(waiting_for, || async {
-        let domain = guest.domain().await?;
-        let state = guest.power_state().await?;
+        let (domain, state) = tokio::try_join!(guest.domain(), guest.power_state())?;
         if state == PowerState::Crashed {
             return Err(steps::stopped(guest, state, "to reboot").await);
         }

@@ -29,11 +29,13 @@ pub(in crate::model) async fn wait_until_reachable<G: Guest + ?Sized>(guest: &G)
     let probe = Command::new("true").deadline(Duration::from_secs(60));
     let waiting_for = format!("a login into guest {} at {address} to work", guest.name());
     let result = wait_until(waiting_for, || async {
-        steps::require_alive(guest, "to be reachable").await?;
-        match shell.run(&probe).await {
-            Ok(_) => Ok(Wait::Done(())),
-            Err(error) => Ok(Wait::NotYet(error.to_string())),
-        }
+        // Both at once: a guest that crashed is told without waiting for the login to fail.
+        let login = async { Ok(shell.run(&probe).await) };
+        let alive = steps::require_alive(guest, "to be reachable");
+        Ok(match tokio::try_join!(alive, login)?.1 {
+            Ok(_) => Wait::Done(()),
+            Err(error) => Wait::NotYet(error.to_string()),
+        })
     })
     .within(guest.deadlines().boot)
     .await;

@@ -1,0 +1,59 @@
+//! Guests of a host whose control domain has no time for them.
+
+use futures::future::join_all;
+use xenrt::prelude::*;
+
+use crate::support::{Subject, Witness, count, outage_during};
+
+/// All processors of dom0 are kept busy while somebody logs into a guest all the time: the guest is never
+/// away for longer than `max_outage`, and neither guest nor host is any different afterwards.
+///
+/// Arguments: `guest` (none: its own), `distro` (generic-linux), `seconds` (15), `max_outage` (20s).
+#[testcase(
+    id = "host.busy_dom0",
+    timeout = "30m",
+    claims(guest = "exclusive", host = "exclusive"),
+    tags("host", "stress")
+)]
+struct BusyDom0 {
+    subject: Subject,
+    seconds: u32,
+    max_outage: Duration,
+}
+
+#[async_trait]
+impl TestCase for BusyDom0 {
+    async fn prepare(cx: &TestContext) -> Result<Self> {
+        let seconds = count(cx, "seconds", 15)?;
+        let max_outage = cx.args().get_or("max_outage", Duration::from_secs(20))?;
+        Ok(Self { subject: Subject::take(cx).await?, seconds, max_outage })
+    }
+
+    async fn run(&mut self, cx: &TestContext) -> Result {
+        let guest = self.subject.guest.as_ref();
+        let host = guest.host();
+        let witness = Witness::leave(guest).await?;
+        let cpus = host.info().await?.cpus.max(1);
+        let seconds = self.seconds.to_string();
+        let burn = Command::new("timeout").args([&seconds, "sh", "-c", "while :; do :; done"]);
+        let burn = burn.deadline(Duration::from_secs(u64::from(self.seconds) + 120));
+        cx.step(format!("Keep {cpus} processors of dom0 busy for {seconds} s"));
+        let dom0 = host.dom0();
+        let work = join_all((0..cpus).map(|_| dom0.execute(&burn)));
+        let (results, outage) = outage_during(guest, work).await?;
+        for result in results {
+            result?;
+        }
+        cx.value("longest time without an answer", outage.longest.as_secs_f64(), "s");
+        if outage.answers == 0 || outage.longest > self.max_outage {
+            return Err(TestError::product(format!(
+                "guest {} did not answer for {:.1} s while dom0 was busy ({} answers)",
+                guest.name(),
+                outage.longest.as_secs_f64(),
+                outage.answers
+            )));
+        }
+        witness.went_on(guest).await?;
+        Ok(guest.check().await?)
+    }
+}
