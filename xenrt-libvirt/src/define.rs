@@ -15,13 +15,20 @@ use crate::disks;
 use crate::host::LibvirtHost;
 use crate::observe::{self, Seen};
 use crate::script::{Script, q};
+use crate::settle::is_interrupted;
 
 /// How long a reservation may take, the wait for other processes included.
 const RESERVATION: Duration = Duration::from_secs(90);
 
-/// Defines a guest. Nothing is left behind by an error.
+/// Defines a guest. Nothing is left behind by an error, but by a connection that was lost and did
+/// not come back.
 pub(crate) async fn define(host: &LibvirtHost, spec: &GuestSpec) -> Result<Seen> {
     spec.validate()?;
+    let most = host.longest_guest_name();
+    if spec.name.len() > most {
+        let problem = format!("libvirt keeps names of at most {most} bytes");
+        return Err(Error::invalid(format!("guest {:?}", spec.name), problem));
+    }
     let shared = &host.shared;
     let (entry, facts) = (&shared.entry, &shared.facts);
     let uuid = Uuid::new_v4();
@@ -55,12 +62,13 @@ pub(crate) async fn define(host: &LibvirtHost, spec: &GuestSpec) -> Result<Seen>
         let document = definition.to_element(facts, &sources)?.to_xml();
         let name = definition.name.clone();
         let define = move |connect: &Connect| define_domain(connect, &document, uuid, &name);
-        shared.call("define", &object, define).await
+        shared.call_surely("define", &object, define).await
     };
     match defined.await {
         Ok(seen) => Ok(seen),
         Err(error) => {
-            if definition.has_files() {
+            // Where libvirt is not back, there may be a domain that needs them.
+            if definition.has_files() && !is_interrupted(&error) {
                 remove_files(host, uuid, &object).await?;
             }
             Err(error)
@@ -140,7 +148,12 @@ async fn prepare_files(host: &LibvirtHost, definition: &Definition, object: &str
     }
     let mut script = Script::new();
     if definition.has_files() {
-        script = disks::folder(script, &host.shared.guest_folder(definition.uuid));
+        let folder = host.shared.guest_folder(definition.uuid);
+        script = disks::folder(script, &folder);
+        if definition.records_console() {
+            // It belongs to the guest from its definition on, not from its first start.
+            script = script.step(format!(": >> {}/console.log", q(&folder)));
+        }
     }
     for (spec, disk) in &definition.disks {
         script = disks::make(script, spec, disk.path());

@@ -110,6 +110,11 @@ impl Definition {
         Ok(definition)
     }
 
+    /// Whether its console is recorded, in its folder.
+    pub(crate) fn records_console(&self) -> bool {
+        self.console.is_some()
+    }
+
     /// Whether there are files that are its own.
     pub(crate) fn has_files(&self) -> bool {
         let made = |(spec, _): &(DiskSpec, _)| !matches!(spec.source, DiskSource::Existing(_));
@@ -166,8 +171,26 @@ impl Definition {
             let mut panic = Element::new("panic");
             panic.set_attribute("model", "isa");
             tree.child_mut("devices").push(panic);
+            if self.max_vcpus > 1 {
+                tree.push(self.removable_vcpus());
+            }
         }
         Ok(tree)
+    }
+
+    /// Its vCPUs one by one: all but the first can be taken away while it runs, also those that it has
+    /// from its start.
+    fn removable_vcpus(&self) -> Element {
+        let yes = |condition| if condition { "yes" } else { "no" };
+        let mut vcpus = Element::new("vcpus");
+        for id in 0..self.max_vcpus {
+            let mut vcpu = Element::new("vcpu");
+            vcpu.set_attribute("id", id.to_string());
+            vcpu.set_attribute("enabled", yes(id < self.vcpus));
+            vcpu.set_attribute("hotpluggable", yes(id > 0));
+            vcpus.push(vcpu);
+        }
+        vcpus
     }
 
     fn os(&self, facts: &Facts) -> Os {

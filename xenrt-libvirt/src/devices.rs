@@ -4,6 +4,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain as VirtDomain;
+use virt::error::ErrorNumber;
 use virt_sys as sys;
 use xenrt_core::model::{DiskSource, DiskSpec, GuestAction, Host as _, MacAddress, VifSpec};
 use xenrt_core::{Error, Result};
@@ -16,6 +17,7 @@ use crate::guest::{GuestShared, is_connection, something};
 use crate::host::LibvirtHost;
 use crate::observe;
 use crate::script::{Script, q};
+use crate::settle::is_interrupted;
 use crate::xml::{Element, Interface, to_element};
 
 const ATTACH_DISK: &str = "attach a disk to";
@@ -44,14 +46,30 @@ fn change_config(
     Ok(())
 }
 
-/// Attaches a device: to the domain while there is one, and for the next start. Blocks.
-fn attach(connect: &Connect, uuid: Uuid, device: Element) -> Result<(), Failure> {
+/// What tells a disk or a VIF from the others of its guest.
+fn key(device: &Element) -> Option<(&str, &str)> {
+    let (child, attribute) = match device.name.as_str() {
+        "disk" => ("target", "dev"),
+        "interface" => ("mac", "address"),
+        _ => return None,
+    };
+    Some((&device.name, device.child(child)?.attribute(attribute)?))
+}
+
+/// Attaches a device: to the domain while there is one, and for the next start; nothing where it is
+/// there already. Blocks.
+fn attach(connect: &Connect, uuid: Uuid, device: &Element) -> Result<(), Failure> {
     let domain = observe::find(connect, uuid)?;
-    if domain.is_active()? {
+    let has = |devices: &Element| devices.elements().any(|own| key(own) == key(device));
+    if domain.is_active()? && !tree(&domain, 0)?.child("devices").is_some_and(has) {
         domain.attach_device_flags(&device.to_xml(), sys::VIR_DOMAIN_AFFECT_LIVE)?;
     }
     if domain.is_persistent()? {
-        change_config(connect, &domain, |devices| devices.push(device))?;
+        change_config(connect, &domain, |devices| {
+            if !has(devices) {
+                devices.push(device.clone());
+            }
+        })?;
     }
     Ok(())
 }
@@ -70,7 +88,11 @@ fn begin_detach(
     let devices = document.child("devices");
     let device = devices.and_then(|devices| devices.elements().find(|own| wanted(own)));
     if let Some(device) = device {
-        domain.detach_device_flags(&device.to_xml(), sys::VIR_DOMAIN_AFFECT_LIVE)?;
+        match domain.detach_device_flags(&device.to_xml(), sys::VIR_DOMAIN_AFFECT_LIVE) {
+            // The guest let it go in the moment before.
+            Err(error) if error.code() == ErrorNumber::DeviceMissing => {}
+            result => result.map(drop)?,
+        }
     }
     Ok(())
 }
@@ -101,7 +123,7 @@ async fn detach(
     let (uuid, object, shared) = (guest.uuid, guest.object(), &host.shared);
     let mut events = shared.connection.events();
     let own = wanted.clone();
-    shared.call(verb, &object, move |connect| begin_detach(connect, uuid, own)).await?;
+    shared.call_surely(verb, &object, move |connect| begin_detach(connect, uuid, own)).await?;
     let (started, deadline) = (Instant::now(), shared.entry.deadlines.device);
     loop {
         let own = wanted.clone();
@@ -130,7 +152,7 @@ async fn detach(
         }
         Ok(())
     };
-    shared.call(verb, &object, forget).await
+    shared.call_surely(verb, &object, forget).await
 }
 
 /// Makes a disk and attaches it. Nothing is left behind by an error.
@@ -153,11 +175,16 @@ pub(crate) async fn attach_disk(
     let script = disks::make(script, spec, disk.path());
     script.run(&host.dom0(), deadline, ATTACH_DISK, &object).await?;
     let device = to_element(&disk).map_err(|error| not_written("a disk", &error))?;
-    let attached = shared.call(ATTACH_DISK, &object, move |c| attach(c, uuid, device)).await;
-    if attached.is_err() && made {
-        unmake(host, disk.path(), &object).await?;
+    let attached =
+        shared.call_surely(ATTACH_DISK, &object, move |c| attach(c, uuid, &device)).await;
+    match attached {
+        // Where libvirt is not back, the guest may have it.
+        Err(error) if made && !is_interrupted(&error) => {
+            unmake(host, disk.path(), &object).await?;
+            Err(error)
+        }
+        attached => attached,
     }
-    attached
 }
 
 /// Detaches a disk, and removes what was made for it.
@@ -203,7 +230,7 @@ pub(crate) async fn attach_vif(
     let source = shared.source(&host.dom0(), &vif.network, ATTACH_VIF, &object).await?;
     let device = Interface::on(source, vif.mac, shared.facts.driver.vif_model());
     let device = to_element(&device).map_err(|error| not_written("a VIF", &error))?;
-    shared.call(ATTACH_VIF, &object, move |connect| attach(connect, uuid, device)).await
+    shared.call_surely(ATTACH_VIF, &object, move |connect| attach(connect, uuid, &device)).await
 }
 
 /// Detaches a VIF.

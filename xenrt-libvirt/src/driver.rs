@@ -115,6 +115,8 @@ impl Facts {
                 if !runs("hvm-") {
                     abilities.remove(Ability::Hvm, no_hvm);
                 }
+                let snapshots = "libvirt's Xen driver lacks virDomainSnapshotCreateXML";
+                abilities.remove(Ability::Snapshots, snapshots);
                 let log = "libvirt's Xen driver keeps no record of consoles";
                 abilities.remove(Ability::ConsoleLog, log);
             }
@@ -125,8 +127,6 @@ impl Facts {
         }
         let rename = "libvirt renames domains only while they are inactive (virDomainRename)";
         abilities.remove(Ability::RenameRunning, rename);
-        let snapshots = "this library does not take snapshots of guests of libvirt yet";
-        abilities.remove(Ability::Snapshots, snapshots);
         abilities.remove(Ability::Pool, "libvirt manages one host");
         abilities
     }

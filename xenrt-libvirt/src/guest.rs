@@ -1,6 +1,7 @@
 //! A guest that libvirt runs.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,14 +12,16 @@ use uuid::Uuid;
 use virt::connect::Connect;
 use xenrt_core::model::{
     Ability, DomainView, Expectation, Guest, GuestAction, GuestKind, GuestView, Host, PowerState,
-    Scope, ShutdownMode,
+    Scope, ShutdownMode, Snapshots,
 };
 use xenrt_core::remote::{Command, ShellExt as _, Wait, shorten_middle};
 use xenrt_core::{Error, Result};
 
 use crate::connection::DomainEvent;
+use crate::driver::Driver;
 use crate::host::{HostShared, LibvirtHost};
 use crate::observe::{self, Origin, Seen};
+use crate::snapshots::LibvirtSnapshots;
 use crate::{address, requests};
 
 /// While events are waited for, it is looked all the same, this often: an event may be lost with
@@ -45,6 +48,8 @@ pub(crate) struct GuestShared {
     name: Mutex<String>,
     pub(crate) host: Arc<HostShared>,
     expectation: Expectation,
+    /// Whether this process took a snapshot of it, which is in its folder then.
+    snapshots: AtomicBool,
 }
 
 impl GuestShared {
@@ -59,6 +64,7 @@ impl GuestShared {
             name: Mutex::new(seen.name.clone()),
             host,
             expectation: Expectation::new(observe::expected(view, address)),
+            snapshots: AtomicBool::new(false),
         }
     }
 
@@ -70,6 +76,18 @@ impl GuestShared {
     /// Notes its name.
     pub(crate) fn renamed(&self, name: &str) {
         name.clone_into(&mut self.name());
+    }
+
+    /// Notes that snapshots are taken of it.
+    pub(crate) fn takes_snapshots(&self) {
+        self.snapshots.store(true, Ordering::Release);
+    }
+
+    /// Whether snapshots of it may be in its folder. Guests of the driver for tests are of this
+    /// process alone.
+    pub(crate) fn may_have_snapshots(&self) -> bool {
+        let driver = self.host.facts.driver;
+        driver == Driver::Qemu || self.snapshots.load(Ordering::Acquire)
     }
 
     /// `guest "tiny"`, for errors.
@@ -237,6 +255,11 @@ impl Guest for LibvirtGuest {
         let line = format!("[ ! -e {0} ] || tail -c 65536 -- {0}", Command::quote(&file));
         let command = Command::shell_line(line).deadline(Duration::from_secs(60));
         Ok(host.dom0().run(&command).await?.text())
+    }
+
+    fn snapshots(&self) -> Result<Arc<dyn Snapshots>> {
+        self.libvirt_host().require(Ability::Snapshots)?;
+        Ok(Arc::new(LibvirtSnapshots(self.clone())))
     }
 
     // ---- what libvirt has something better for ----

@@ -16,14 +16,18 @@ use xenrt_core::model::{
     Abilities, DomainView, EvidenceSource, Guest, GuestSpec, Host, HostInfo, HostInventory,
     LogSource, Memory, Network, NetworkKind, NetworkSpec, Scope,
 };
-use xenrt_core::remote::{Command, HostKeyPolicy, ObservedShell, Shell, ShellExt as _, SshTarget};
-use xenrt_core::{Result, ToolstackErrorKind};
+use xenrt_core::remote::{
+    Command, HostKeyPolicy, ObservedShell, Shell, ShellExt as _, SshTarget, Wait, wait_until,
+};
+use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::connection::{Call, Connection, DomainEvent, Failure};
 use crate::driver::{Driver, Facts};
 use crate::error::{TOOLSTACK, refusal};
-use crate::guest::{GuestShared, LibvirtGuest};
+use crate::guest::{GuestShared, LibvirtGuest, is_connection};
 use crate::observe::Seen;
+use crate::settle::is_interrupted;
+use crate::sys::NodeMemory;
 use crate::xml::Source;
 use crate::{define, evidence, inventory, networks, observe, reach, reboot};
 
@@ -137,6 +141,55 @@ impl HostShared {
         self.connection.call(call, work).await
     }
 
+    /// Does `work` when there is a connection again, waiting for it as long as a command may take.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] where there is none by then; what `work` itself returns.
+    pub(crate) async fn when_back<T, W>(
+        &self,
+        verb: &'static str,
+        object: &str,
+        work: W,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connect) -> Result<T, Failure> + Clone + Send + 'static,
+    {
+        let waiting_for = format!("libvirt of host {:?} to be back", self.entry.name);
+        wait_until(waiting_for, || async {
+            match self.call(verb, object, work.clone()).await {
+                Err(error) if is_connection(&error) => Ok(Wait::NotYet(error.to_string())),
+                result => result.map(Wait::Done),
+            }
+        })
+        .within(self.entry.deadlines.command)
+        .await
+    }
+
+    /// Does `work`, which changes nothing when it is done once more, and does it again when the
+    /// connection was lost in the middle of it.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub(crate) async fn call_surely<T, W>(
+        &self,
+        verb: &'static str,
+        object: &str,
+        work: W,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connect) -> Result<T, Failure> + Clone + Send + 'static,
+    {
+        match self.call(verb, object, work.clone()).await {
+            Err(lost) if is_interrupted(&lost) => match self.when_back(verb, object, work).await {
+                Err(Error::Timeout { .. }) => Err(lost),
+                result => result,
+            },
+            result => result,
+        }
+    }
+
     /// The handle data of a guest: the one that there is, or the one that `make` makes.
     pub(crate) fn guest(&self, uuid: Uuid, make: impl FnOnce() -> GuestShared) -> Arc<GuestShared> {
         let mut guests = locked(&self.guests);
@@ -241,13 +294,13 @@ impl LibvirtHost {
     }
 }
 
-/// Memory that new guests can have, as far as each driver makes it known.
-fn free_memory(connect: &Connect, driver: Driver, total: u64) -> Result<u64, VirtError> {
+/// The memory of the host, and what of it new guests can have, in KiB.
+fn memory(connect: &Connect, driver: Driver) -> Result<NodeMemory, VirtError> {
+    let mut memory = observe::host_memory(connect, driver)?;
     if driver == Driver::Xen {
-        return Ok(connect.get_free_memory()? >> 10);
+        return Ok(memory);
     }
     // What guests were promised and do not hold yet is not free, whatever the kernel says.
-    let mut promised = 0;
     for domain in connect.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)? {
         // It may go while the others are looked at.
         let Ok(info) = domain.get_info() else { continue };
@@ -256,14 +309,10 @@ fn free_memory(connect: &Connect, driver: Driver, total: u64) -> Result<u64, Vir
             _ => Vec::new().into_iter(),
         };
         let held = held.filter(|stat| stat.tag == sys::VIR_DOMAIN_MEMORY_STAT_RSS);
-        promised += info.memory.saturating_sub(held.map(|stat| stat.val).sum());
+        let promised = info.memory.saturating_sub(held.map(|stat| stat.val).sum());
+        memory.available = memory.available.saturating_sub(promised);
     }
-    // Nothing but guests uses the memory of the driver for tests.
-    let available = match driver {
-        Driver::Test => total,
-        _ => crate::sys::node_available_memory(connect)?,
-    };
-    Ok(available.saturating_sub(promised))
+    Ok(memory)
 }
 
 /// `7002011` as `7.2.11` (virConnectGetVersion).
@@ -289,6 +338,16 @@ impl Host for LibvirtHost {
         &self.shared.abilities
     }
 
+    /// libvirt keeps a domain in a file of its name, and writes it under a longer one first.
+    fn longest_guest_name(&self) -> usize {
+        /// NAME_MAX of Linux.
+        const LONGEST_FILE_NAME: usize = 255;
+        match self.shared.facts.driver {
+            Driver::Test => LONGEST_FILE_NAME,
+            Driver::Qemu | Driver::Xen => LONGEST_FILE_NAME - ".xml.new".len(),
+        }
+    }
+
     fn dom0(&self) -> Arc<dyn Shell> {
         self.observed(Arc::clone(&self.shared.shell))
     }
@@ -309,13 +368,14 @@ impl Host for LibvirtHost {
             let node = connect.get_node_info()?;
             let (own, library) = (connect.get_hyp_version()?, connect.get_lib_version()?);
             let name = connect.get_type()?;
+            let memory = memory(connect, driver)?;
             Ok(HostInfo {
                 hostname: connect.get_hostname()?,
                 hypervisor: format!("{name} {} (libvirt {})", version(own), version(library)),
                 kernel,
                 cpus: node.cpus,
-                memory: Memory::kib(node.memory),
-                free_memory: Memory::kib(free_memory(connect, driver, node.memory)?),
+                memory: Memory::kib(memory.total),
+                free_memory: Memory::kib(memory.available),
                 capabilities,
             })
         };
@@ -361,14 +421,15 @@ impl Host for LibvirtHost {
             NetworkKind::Isolated => true,
         };
         let (object, spec) = (format!("network {:?}", spec.name), spec.clone());
-        let make = move |connect: &Connect| networks::define(connect, &spec, has_interface);
-        self.shared.call("create", &object, make).await
+        let uuid = networks::new_uuid();
+        let make = move |connect: &Connect| networks::define(connect, &spec, uuid, has_interface);
+        self.shared.call_surely("create", &object, make).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<()> {
         let (object, own) = (format!("network {name:?}"), name.to_owned());
         let remove = move |connect: &Connect| networks::remove(connect, &own);
-        let removed = self.shared.call("remove", &object, remove).await?;
+        let removed = self.shared.call_surely("remove", &object, remove).await?;
         let is_bridge = !removed && self.networks().await?.iter().any(|own| own.name == name);
         if is_bridge { Err(networks::foreign(name)) } else { Ok(()) }
     }

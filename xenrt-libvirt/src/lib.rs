@@ -65,6 +65,10 @@ mod requests;
 #[cfg(feature = "virt")]
 mod script;
 #[cfg(feature = "virt")]
+mod settle;
+#[cfg(feature = "virt")]
+mod snapshots;
+#[cfg(feature = "virt")]
 mod storage;
 #[cfg(feature = "virt")]
 mod sys;

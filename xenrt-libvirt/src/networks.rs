@@ -18,7 +18,7 @@ use crate::xml::{Domain, NetworkXml, Source};
 /// removed. libvirt before 9.7 keeps nothing else of ours with a network.
 const MARK: [u8; 5] = *b"xenrt";
 
-fn new_uuid() -> Uuid {
+pub(crate) fn new_uuid() -> Uuid {
     let mut bytes = *Uuid::new_v4().as_bytes();
     bytes[..MARK.len()].copy_from_slice(&MARK);
     Uuid::from_bytes(bytes)
@@ -109,16 +109,25 @@ pub(crate) fn validate(spec: &NetworkSpec) -> Result<()> {
     Ok(())
 }
 
-/// Makes a network and starts it. `has_interface` says whether the host has its uplink, where
+/// Makes a network and starts it; the same again when it is done once more. `has_interface` says whether the host has its uplink, where
 /// libvirt cannot. Blocks.
 pub(crate) fn define(
     connect: &Connect,
     spec: &NetworkSpec,
+    uuid: Uuid,
     has_interface: bool,
 ) -> Result<Network, Failure> {
     let what = format!("network {:?}", spec.name);
-    if VirtNetwork::lookup_by_name(connect, &spec.name).is_ok() {
-        return Err(Error::invalid(what, "that name is taken").into());
+    match VirtNetwork::lookup_by_name(connect, &spec.name) {
+        // An attempt that was broken off had come so far.
+        Ok(begun) if begun.get_uuid()? == uuid => {
+            if !begun.is_active()? {
+                begun.create()?;
+            }
+            return Ok(read(&begun)?.network());
+        }
+        Ok(_) => return Err(Error::invalid(what, "that name is taken").into()),
+        Err(_) => {}
     }
     if let NetworkKind::Uplink(uplink) = &spec.kind
         && !knows_interface(connect, uplink)?.unwrap_or(has_interface)
@@ -127,7 +136,7 @@ pub(crate) fn define(
         let kind = ToolstackErrorKind::NoSuchObject;
         return Err(refusal(kind, "create", &what, message).into());
     }
-    let document = NetworkXml::new(&spec.name, new_uuid(), &spec.kind).to_element();
+    let document = NetworkXml::new(&spec.name, uuid, &spec.kind).to_element();
     let document = document.map_err(|error| not_written(&what, &error))?;
     let network = VirtNetwork::define_xml(connect, &document.to_xml())?;
     if let Err(error) = network.create() {

@@ -14,6 +14,7 @@ use crate::connection::Failure;
 use crate::definition;
 use crate::driver::Driver;
 use crate::error::not_understood;
+use crate::sys::NodeMemory;
 use crate::xml::{Domain, Element, Made, XmlError};
 
 /// A guest as libvirt describes it.
@@ -49,12 +50,22 @@ pub(crate) fn power(domain: &VirtDomain) -> Result<PowerState, VirtError> {
     })
 }
 
-/// Whether libvirt keeps the memory of a domain (managed save).
+/// Whether libvirt keeps the memory of a domain (managed save). What a daemon that died had not yet
+/// written whole is none: libvirt lists it, and does not go on from it.
 pub(crate) fn has_saved_memory(domain: &VirtDomain) -> Result<bool, VirtError> {
+    Ok(has_saved_file(domain)? && crate::sys::saved_memory_is_whole(domain)?)
+}
+
+fn has_saved_file(domain: &VirtDomain) -> Result<bool, VirtError> {
     match domain.has_managed_save(0) {
         Err(error) if error.code() == ErrorNumber::NoSupport => Ok(false),
         result => result,
     }
+}
+
+/// Removes what libvirt keeps of the memory of a domain, if it keeps any. Blocks.
+pub(crate) fn remove_saved_memory(domain: &VirtDomain) -> Result<(), VirtError> {
+    if has_saved_file(domain)? { domain.managed_save_remove(0).map(drop) } else { Ok(()) }
 }
 
 /// Looks at a domain. Blocks.
@@ -90,6 +101,17 @@ pub(crate) fn domain(domain: &VirtDomain) -> Result<Option<DomainView>, VirtErro
         memory: Memory::kib(info.memory),
         cpu_seconds: info.cpu_time as f64 / 1e9,
     }))
+}
+
+/// The memory of the host, in KiB, as far as each driver makes it known. Blocks.
+pub(crate) fn host_memory(connect: &Connect, driver: Driver) -> Result<NodeMemory, VirtError> {
+    let node = || Ok(connect.get_node_info()?.memory);
+    Ok(match driver {
+        Driver::Xen => NodeMemory { total: node()?, available: connect.get_free_memory()? >> 10 },
+        // Nothing but guests uses the memory of the driver for tests.
+        Driver::Test => NodeMemory { total: node()?, available: node()? },
+        Driver::Qemu => crate::sys::node_memory(connect)?,
+    })
 }
 
 /// All active domains. Where the hypervisor has no control domain, the host itself, which does what

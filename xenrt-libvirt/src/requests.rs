@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain as VirtDomain;
-use virt::error::Error as VirtError;
+use virt::error::{Error as VirtError, ErrorNumber};
 use virt_sys as sys;
 use xenrt_core::model::{GuestAction, Memory, PowerState};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
@@ -14,6 +14,7 @@ use crate::error::{not_understood, refusal};
 use crate::guest::GuestShared;
 use crate::host::LibvirtHost;
 use crate::observe;
+use crate::settle::{is_interrupted, settle};
 use crate::xml::Domain;
 use crate::{define, devices};
 
@@ -51,15 +52,21 @@ pub(crate) async fn carry_out(
         action: action.clone(),
     };
     let object = guest.object();
-    let done =
-        host.shared.call_within(deadline, action.verb(), &object, move |c| request.run(c)).await?;
+    let own = request.clone();
+    let done = host.shared.call_within(deadline, action.verb(), &object, move |c| own.run(c)).await;
+    let done = match done {
+        Err(lost) if is_interrupted(&lost) => settle(host, request, lost).await?,
+        done => done?,
+    };
     match (action, done) {
         (GuestAction::Rename(name), _) => guest.renamed(name),
         (GuestAction::Delete, Done::Deleted { paths }) => {
             host.shared.forget(guest.uuid);
             let folder = host.shared.guest_folder(guest.uuid);
             // Its address is kept there too.
-            let kept = guest.address.is_some() || paths.iter().any(|own| own.starts_with(&folder));
+            let kept = guest.address.is_some()
+                || guest.may_have_snapshots()
+                || paths.is_none_or(|paths| paths.iter().any(|own| own.starts_with(&folder)));
             if kept {
                 define::remove_files(host, guest.uuid, &object).await?;
             }
@@ -70,19 +77,20 @@ pub(crate) async fn carry_out(
 }
 
 /// What came of a request.
-enum Done {
+pub(crate) enum Done {
     /// All that there was to do.
     All,
-    /// The domain is not defined any more; these are the files that it named.
-    Deleted { paths: Vec<String> },
+    /// The domain is not defined any more; these are the files that it named, where that is known.
+    Deleted { paths: Option<Vec<String>> },
 }
 
 /// A request, for the thread that carries it out.
-struct Request {
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
     driver: Driver,
-    uuid: Uuid,
-    object: String,
-    action: GuestAction,
+    pub(crate) uuid: Uuid,
+    pub(crate) object: String,
+    pub(crate) action: GuestAction,
 }
 
 impl Request {
@@ -90,7 +98,12 @@ impl Request {
         refusal(kind, self.action.verb(), &self.object, message).into()
     }
 
-    fn run(&self, connect: &Connect) -> Result<Done, Failure> {
+    /// All memory of the host, in KiB.
+    fn host_memory(&self, connect: &Connect) -> Result<u64, VirtError> {
+        Ok(observe::host_memory(connect, self.driver)?.total)
+    }
+
+    pub(crate) fn run(&self, connect: &Connect) -> Result<Done, Failure> {
         let domain = observe::find(connect, self.uuid)?;
         match &self.action {
             GuestAction::Start => self.start(connect, &domain, false)?,
@@ -119,7 +132,7 @@ impl Request {
             GuestAction::Restore(path) => self.restore(connect, &domain, path)?,
             GuestAction::Delete => return self.delete(&domain),
             GuestAction::Rename(name) => self.rename(connect, &domain, name)?,
-            GuestAction::SetVcpus(vcpus) => set_vcpus(&domain, *vcpus)?,
+            GuestAction::SetVcpus(vcpus) => set_vcpus(&domain, *vcpus, self.driver)?,
             GuestAction::SetMemory(memory) => self.set_memory(connect, &domain, *memory)?,
             _ => {
                 let message = "this version of the library does not know that request";
@@ -135,7 +148,7 @@ impl Request {
             let message = "its memory is saved; resume it, or take its power away";
             return Err(self.refuse(ToolstackErrorKind::BadState, message));
         }
-        let (needed, all) = (domain.get_info()?.memory, connect.get_node_info()?.memory);
+        let (needed, all) = (domain.get_info()?.memory, self.host_memory(connect)?);
         if needed > all {
             let (needed, all) = (Memory::kib(needed), Memory::kib(all));
             let message = format!("it needs {needed}, and the host has {all}");
@@ -160,15 +173,16 @@ impl Request {
 
     fn power_off(&self, domain: &VirtDomain) -> Result<(), Failure> {
         let active = domain.is_active()?;
-        if !active && observe::has_saved_memory(domain)? {
-            domain.managed_save_remove(0)?;
-            return Ok(());
+        let saved = observe::has_saved_memory(domain)?;
+        if active || !saved {
+            match domain.destroy() {
+                // It ended by itself in the moment before.
+                Err(_) if active && !domain.is_active()? => {}
+                result => result?,
+            }
         }
-        match domain.destroy() {
-            // It ended by itself in the moment before.
-            Err(_) if active && !domain.is_active()? => Ok(()),
-            result => Ok(result?),
-        }
+        // That of a domain is what an interrupted suspend left; the guest is not in it.
+        Ok(observe::remove_saved_memory(domain)?)
     }
 
     fn restore(&self, connect: &Connect, domain: &VirtDomain, path: &str) -> Result<(), Failure> {
@@ -197,7 +211,7 @@ impl Request {
         let disks = document.devices.disks.iter().map(|disk| disk.path().to_owned());
         let serials = document.devices.serials.iter();
         let logs = serials.filter_map(|serial| serial.log.as_ref().map(|log| log.file.clone()));
-        let paths = disks.chain(logs).collect();
+        let paths = Some(disks.chain(logs).collect());
         let more = match self.driver {
             Driver::Qemu => {
                 sys::VIR_DOMAIN_UNDEFINE_NVRAM | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
@@ -234,7 +248,7 @@ impl Request {
         let (active, kib) = (domain.is_active()?, memory.as_kib());
         if kib > domain.get_info()?.max_mem {
             if active {
-                let all = Memory::kib(connect.get_node_info()?.memory);
+                let all = Memory::kib(self.host_memory(connect)?);
                 let most = Memory::kib(domain.get_info()?.max_mem);
                 let (kind, message) = match memory > all {
                     true => (ToolstackErrorKind::OutOfMemory, format!("the host has {all}")),
@@ -259,14 +273,23 @@ impl Request {
     }
 }
 
-fn set_vcpus(domain: &VirtDomain, vcpus: u32) -> Result<(), VirtError> {
+fn set_vcpus(domain: &VirtDomain, vcpus: u32, driver: Driver) -> Result<(), VirtError> {
     let active = domain.is_active()?;
     let (config, maximum) = (sys::VIR_DOMAIN_VCPU_CONFIG, sys::VIR_DOMAIN_VCPU_MAXIMUM);
     if !active && vcpus > domain.get_vcpus_flags(config | maximum)? {
         domain.set_vcpus_flags(vcpus, config | maximum)?;
     }
-    let live = if active { sys::VIR_DOMAIN_VCPU_LIVE } else { 0 };
-    let config = if domain.is_persistent()? { config } else { 0 };
-    domain.set_vcpus_flags(vcpus, live | config)?;
+    if active {
+        match domain.set_vcpus_flags(vcpus, sys::VIR_DOMAIN_VCPU_LIVE) {
+            // The guest was asked and takes longer to let one go than libvirt waits.
+            Err(error) if error.code() == ErrorNumber::OperationTimeout => {}
+            result => result.map(drop)?,
+        }
+    }
+    if domain.is_persistent()? {
+        // What the guest has from its start, it can let go too.
+        let removable = if driver == Driver::Qemu { sys::VIR_DOMAIN_VCPU_HOTPLUGGABLE } else { 0 };
+        domain.set_vcpus_flags(vcpus, config | removable)?;
+    }
     Ok(())
 }

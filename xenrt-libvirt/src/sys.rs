@@ -8,7 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain;
-use virt::error::Error;
+use virt::error::{Error, ErrorNumber};
 use virt_sys as sys;
 
 /// Whom events are told to. It is called on the thread of the event loop and must not wait.
@@ -25,6 +25,11 @@ pub(crate) enum RawEvent {
     DeviceRemoved(Uuid, String),
     /// A domain cannot be controlled any more.
     ControlError(Uuid),
+}
+
+unsafe extern "C" {
+    /// free(3), by which what libvirt gives out is given back.
+    fn free(memory: *mut c_void);
 }
 
 fn check(result: c_int) -> Result<c_int, Error> {
@@ -46,6 +51,24 @@ pub(crate) fn save(domain: &Domain, path: &str) -> Result<(), Error> {
     let result =
         unsafe { sys::virDomainSaveFlags(domain.as_ptr(), path.as_ptr(), std::ptr::null(), 0) };
     check(result).map(drop)
+}
+
+/// Whether what libvirt keeps of the memory of a domain was written to its end: only then can its
+/// document be read (virDomainManagedSaveGetXMLDesc). Drivers that cannot tell write it in one step.
+pub(crate) fn saved_memory_is_whole(domain: &Domain) -> Result<bool, Error> {
+    // SAFETY: the pointer is valid during the call.
+    let text = unsafe { sys::virDomainManagedSaveGetXMLDesc(domain.as_ptr(), 0) };
+    if !text.is_null() {
+        // SAFETY: the text is ours to free, and this is its last use.
+        unsafe { free(text.cast()) };
+        return Ok(true);
+    }
+    let error = Error::last_error();
+    match error.code() {
+        ErrorNumber::NoSupport => Ok(true),
+        ErrorNumber::OperationFailed => Ok(false),
+        _ => Err(error),
+    }
 }
 
 /// Processor time that the host itself has used, all processors together (virNodeGetCPUStats).
@@ -73,8 +96,18 @@ pub(crate) fn node_cpu_time(connect: &Connect) -> Result<Duration, Error> {
     Ok(Duration::from_nanos(busy.map(|figure| figure.value).sum()))
 }
 
-/// Memory of the host that is free or would be given up at once, in KiB (virNodeGetMemoryStats).
-pub(crate) fn node_available_memory(connect: &Connect) -> Result<u64, Error> {
+/// The memory of a host, in KiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct NodeMemory {
+    /// All that its kernel has.
+    pub(crate) total: u64,
+    /// What is free or would be given up at once.
+    pub(crate) available: u64,
+}
+
+/// The memory of the host (virNodeGetMemoryStats). Both figures are of one source: what
+/// virNodeGetInfo says is the sum of its NUMA nodes, which may be less than what its kernel has.
+pub(crate) fn node_memory(connect: &Connect) -> Result<NodeMemory, Error> {
     /// VIR_NODE_MEMORY_STATS_ALL_CELLS.
     const ALL: c_int = -1;
     let mut count: c_int = 0;
@@ -90,12 +123,17 @@ pub(crate) fn node_available_memory(connect: &Connect) -> Result<u64, Error> {
         let room = figures.as_mut_ptr();
         sys::virNodeGetMemoryStats(connect.as_ptr(), ALL, room, &raw mut count, 0)
     })?;
-    let free = figures.iter().filter(|figure| {
+    let mut memory = NodeMemory::default();
+    for figure in &figures {
         // SAFETY: libvirt ends the name with a zero, and the array was zero before.
         let name = unsafe { CStr::from_ptr(figure.field.as_ptr()) };
-        [c"free", c"buffers", c"cached"].contains(&name)
-    });
-    Ok(free.map(|figure| figure.value).sum())
+        if name == c"total" {
+            memory.total = figure.value;
+        } else if [c"free", c"buffers", c"cached"].contains(&name) {
+            memory.available += figure.value;
+        }
+    }
+    Ok(memory)
 }
 
 /// Has `sink` told of the events of all domains of a connection, as long as the connection lives.

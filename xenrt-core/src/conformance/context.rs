@@ -103,10 +103,33 @@ impl CheckContext {
 
     /// The path of a disk of a guest that is halted and stays so, for others to use or to copy.
     pub(super) async fn foreign_disk(&self) -> Result<String, Problem> {
-        let spec = self.spec("owner").disk(DiskSpec::new(Memory::mib(8)).device("xvdq"));
+        let spec = self.spec("owner").disk(DiskSpec::new(Memory::mib(8)));
         let disks = self.host.create_guest(&spec).await?.view().await?.disks;
-        let disk = disks.into_iter().find(|disk| disk.device == "xvdq");
+        let disk = disks.into_iter().next_back();
         disk.map(|disk| disk.path).ok_or_else(|| Problem::Failed("its disk is missing".to_owned()))
+    }
+
+    /// The device name with this letter of a disk of the host's guests: `xvdq` on Xen, `vdq` on QEMU.
+    /// How they begin is seen from a disk that the toolstack named.
+    pub(super) async fn device(&self, letter: char) -> Result<String, Problem> {
+        let spec = self.spec("named").disk(DiskSpec::new(Memory::mib(1)));
+        let guest = self.host.create_guest(&spec).await?;
+        let disks = guest.view().await?.disks;
+        guest.delete().await?;
+        let named = disks.last().map(|disk| disk.device.as_str()).unwrap_or_default();
+        match named.char_indices().next_back() {
+            Some((last, _)) if last > 0 => Ok(format!("{}{letter}", &named[..last])),
+            _ => Err(Problem::Failed(format!("its disk is called {named:?}"))),
+        }
+    }
+
+    /// The device name that the next disk of a guest gets where none is asked for. Guests that name
+    /// their disks themselves, in the order in which they come (virtio), name it so too.
+    pub(super) async fn next_device(&self, guest: &Arc<dyn Guest>) -> Result<String, Problem> {
+        let taken = guest.view().await?.disks.len();
+        let letter = ('a'..='z').nth(taken);
+        let none = || Problem::Errored("it has too many disks".to_owned());
+        self.device(letter.ok_or_else(none)?).await
     }
 
     /// How long something in a running system may take to follow.

@@ -208,6 +208,12 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(Defect::DomainIdStands, &["power.reboot", "power.reset"]),
     mutant(Defect::CpuTimeStands, &["power.cpu_time"]),
     mutant(Defect::FreeMemoryStands, &["resources.free_memory"]),
+    mutant(Defect::SnapshotLosesMemory, &["snapshots.memory"]),
+    mutant(Defect::SnapshotPauses, &["snapshots.running"]),
+    mutant(Defect::SnapshotDeleteIgnored, &["snapshots.delete"]),
+    mutant(Defect::RevertKeepsDisks, &["snapshots.disks"]),
+    mutant(Defect::RevertKeepsDefinition, &["snapshots.definition"]),
+    mutant(Defect::RevertEatsSnapshot, &["snapshots.definition"]),
 ];
 
 #[cfg(test)]

@@ -65,6 +65,12 @@ pub trait Host: std::any::Any + Send + Sync + std::fmt::Debug {
     /// What it can do.
     fn abilities(&self) -> &Abilities;
 
+    /// How many bytes the names of its guests can have at most: 255 where the toolstack does not
+    /// keep them in something shorter.
+    fn longest_guest_name(&self) -> usize {
+        super::spec::LONGEST_GUEST_NAME
+    }
+
     /// The shell of the control domain. Commands are recorded for the scope of this handle.
     fn dom0(&self) -> Arc<dyn Shell>;
 

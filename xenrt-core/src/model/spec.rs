@@ -210,11 +210,14 @@ impl GuestSpec {
     }
 }
 
+/// How many bytes the name of a guest can have on any host.
+pub(crate) const LONGEST_GUEST_NAME: usize = 255;
+
 /// See [`GuestSpec::validate`].
 pub(crate) fn validate_guest_name(name: &str) -> Result<()> {
     let problem = if name.is_empty() {
         "it must not be empty"
-    } else if name.len() > 255 {
+    } else if name.len() > LONGEST_GUEST_NAME {
         "it must not be longer than 255 bytes"
     } else if name.chars().any(|c| c.is_control() || c == '/') {
         "it must not hold control characters or `/`"

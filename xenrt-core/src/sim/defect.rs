@@ -195,6 +195,18 @@ pub enum Defect {
     CpuTimeStands,
     /// The free memory of the host does not change when guests run.
     FreeMemoryStands,
+    /// A snapshot with memory keeps none, and the guest boots anew from it.
+    SnapshotLosesMemory,
+    /// A guest whose snapshot is taken is left paused.
+    SnapshotPauses,
+    /// Deleting a snapshot is taken and not carried out.
+    SnapshotDeleteIgnored,
+    /// A revert leaves what was written on the disks since.
+    RevertKeepsDisks,
+    /// A revert leaves the vCPUs and devices of a guest as they are.
+    RevertKeepsDefinition,
+    /// A snapshot is gone when it was reverted to.
+    RevertEatsSnapshot,
 }
 
 impl Defect {
@@ -294,6 +306,12 @@ impl Defect {
         Self::DomainIdStands,
         Self::CpuTimeStands,
         Self::FreeMemoryStands,
+        Self::SnapshotLosesMemory,
+        Self::SnapshotPauses,
+        Self::SnapshotDeleteIgnored,
+        Self::RevertKeepsDisks,
+        Self::RevertKeepsDefinition,
+        Self::RevertEatsSnapshot,
     ];
 
     /// What is broken, in a few words.
@@ -417,6 +435,16 @@ impl Defect {
             Self::DomainIdStands => "a guest that boots anew keeps domain id and boot id",
             Self::CpuTimeStands => "the processor time of a domain stands still",
             Self::FreeMemoryStands => "the free memory of the host does not change when guests run",
+            Self::SnapshotLosesMemory => {
+                "a snapshot with memory keeps none, and the guest boots anew from it"
+            }
+            Self::SnapshotPauses => "a guest whose snapshot is taken is left paused",
+            Self::SnapshotDeleteIgnored => "deleting a snapshot is taken and not carried out",
+            Self::RevertKeepsDisks => "a revert leaves what was written on the disks since",
+            Self::RevertKeepsDefinition => {
+                "a revert leaves the vCPUs and devices of a guest as they are"
+            }
+            Self::RevertEatsSnapshot => "a snapshot is gone when it was reverted to",
         }
     }
 }

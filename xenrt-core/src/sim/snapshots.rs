@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::defect::Defect;
 use super::error::refusal;
 use super::fault::SimCall;
 use super::guest::SimGuest;
@@ -59,7 +60,10 @@ impl Snapshots for SimSnapshots {
         let memory = kind == SnapshotKind::Memory;
         if !memory {
             kept.saved = None;
-        } else if let Some(domain) = domain {
+        } else if let Some(mut domain) = domain {
+            if machine.has(Defect::SnapshotLosesMemory) {
+                domain.boot_id = draw_uuid(machine.world.seed, &["no memory"], kept.snapshots_made);
+            }
             kept.saved = Some(Box::new(Saved { uuid, domain }));
         }
         let reverts_to = if memory { PowerState::Suspended } else { PowerState::Halted };
@@ -71,6 +75,11 @@ impl Snapshots for SimSnapshots {
         let id = draw_uuid(machine.world.seed, &["snapshot", &uuid.to_string()], count).to_string();
         let snapshot = Snapshot { id, name: name.to_owned(), kind, reverts_to };
         vm.snapshots.push((snapshot.clone(), kept));
+        if machine.has(Defect::SnapshotPauses)
+            && let Some(domain) = &mut vm.domain
+        {
+            domain.power = PowerState::Paused;
+        }
         drop(state);
         machine.answer(&admitted, SimCall::Request, snapshot)
     }
@@ -87,10 +96,21 @@ impl Snapshots for SimSnapshots {
         };
         let kept = now.snapshots.iter().find(|(kept, _)| kept.id == snapshot.id);
         let Some((_, then)) = kept else { return Err(self.missing("revert to", snapshot)) };
-        let contents = then.contents.clone();
+        let contents = match machine.has(Defect::RevertKeepsDisks) {
+            true => Default::default(),
+            false => then.contents.clone(),
+        };
+        let then = match machine.has(Defect::RevertKeepsDefinition) {
+            true => &Vm { domain: None, saved: then.saved.clone(), ..now.clone() },
+            false => then,
+        };
+        let mut snapshots = now.snapshots.clone();
+        if machine.has(Defect::RevertEatsSnapshot) {
+            snapshots.retain(|(kept, _)| kept.id != snapshot.id);
+        }
         let then = Vm {
             name: now.name.clone(),
-            snapshots: now.snapshots.clone(),
+            snapshots,
             snapshots_made: now.snapshots_made,
             contents: Default::default(),
             ..then.clone()
@@ -103,7 +123,9 @@ impl Snapshots for SimSnapshots {
         *now = then;
         // Disks that came since go, and those that went come back.
         state.files.retain(|path, _| !disks_now.contains(path) || disks_then.contains(path));
-        state.contents.retain(|path, _| !disks_now.contains(path));
+        if !machine.has(Defect::RevertKeepsDisks) {
+            state.contents.retain(|path, _| !disks_now.contains(path));
+        }
         state.contents.extend(contents);
         for path in disks_then {
             state.files.entry(path).or_default();
@@ -119,6 +141,12 @@ impl Snapshots for SimSnapshots {
         let Some(vm) = state.vm(&machine, uuid) else {
             return Err(gone(&machine, "delete a snapshot of", uuid));
         };
+        if machine.has(Defect::SnapshotDeleteIgnored)
+            && vm.snapshots.iter().any(|(kept, _)| kept.id == snapshot.id)
+        {
+            drop(state);
+            return machine.answer(&admitted, SimCall::Request, ());
+        }
         let before = vm.snapshots.len();
         vm.snapshots.retain(|(kept, _)| kept.id != snapshot.id);
         let removed = vm.snapshots.len() < before;

@@ -21,6 +21,11 @@ fn a_daemon_may_die_at_any_time() {
     world::run_inside("daemon::inside");
 }
 
+#[test]
+fn a_daemon_may_die_in_every_verb() {
+    world::run_inside("daemon::in_every_verb");
+}
+
 /// What the suite says of QEMU. It takes a quarter of an hour where QEMU emulates.
 #[test]
 #[ignore = "slow: run it with `--ignored qemu_conforms`"]

@@ -27,6 +27,15 @@ const MODULES: [&str; 9] = [
     "virtio_net",
 ];
 
+/// Those of dom0's disk: a balloon, a power button, and a bell that is rung in a panic.
+const MORE_MODULES: [&str; 5] = [
+    "virtio/virtio_balloon.ko",
+    "acpi/button.ko",
+    "input/evdev.ko",
+    "misc/pvpanic/pvpanic.ko",
+    "misc/pvpanic/pvpanic-mmio.ko",
+];
+
 /// Runs the ignored test `name` of this program in name spaces of its own.
 pub(crate) fn run_inside(name: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -64,8 +73,8 @@ fn sh(line: &str) {
 }
 
 /// The kernel and initial ramdisk of the tiny guest, for QEMU: the lab's own boots under Xen, so the
-/// modules for QEMU's devices are put behind it (a kernel unpacks one archive after the other). It has
-/// no driver for an ACPI power button, so it cannot be asked to shut down.
+/// modules for QEMU's devices are put behind it (a kernel unpacks one archive after the other). What
+/// waits for the power button is there too.
 fn prepare(folder: &Path) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let images = runtime.block_on(async {
@@ -74,7 +83,7 @@ fn prepare(folder: &Path) {
     let (kernel, dom0) = (images.kernel(), images.initrd());
     let tiny = kernel.with_file_name("tiny.initrd");
     let keys = xenrt_lab::default_cache_dir().join("keys/id_ed25519");
-    let modules = MODULES.join(" ");
+    let (modules, more) = (MODULES.join(" "), MORE_MODULES.join(" "));
     let at = folder.display();
     sh(&format!(
         "cd '{at}'; mkdir dom0 tiny more more/mod more/etc
@@ -84,10 +93,18 @@ fn prepare(folder: &Path) {
           cp dom0/mod/$module.ko more/mod/; echo $module.ko >>more/mod/list
         done
         release=$(debugfs -R 'ls -p /lib/modules' '{}' 2>more.log | tr / '\\n' | grep -m 1 '^[0-9].*-')
-        debugfs -R \"dump /lib/modules/$release/kernel/drivers/virtio/virtio_balloon.ko \
-          more/mod/virtio_balloon.ko\" '{}' 2>>more.log
-        echo virtio_balloon.ko >>more/mod/list
+        for module in {more}; do
+          name=$(basename $module)
+          debugfs -R \"dump /lib/modules/$release/kernel/drivers/$module more/mod/$name\" '{}' 2>>more.log
+          echo $name >>more/mod/list
+        done
+        mkdir more/bin; printf '%s\n' '#!/bin/sh' \
+          'for input in /sys/class/input/event*; do' \
+          '  [ \"$(cat $input/device/name)\" = \"Power Button\" ] || continue' \
+          '  dd if=/dev/input/${{input##*/}} of=/dev/null bs=24 count=1 && poweroff' \
+          'done' 'sleep 1' >more/bin/power-button; chmod 755 more/bin/power-button
         sed s/hvc0/ttyS0/ tiny/etc/inittab >more/etc/inittab
+        echo '::respawn:/bin/power-button' >>more/etc/inittab
         sed '/devtmpfs/a mkdir -p /dev/shm; mount -t tmpfs shm /dev/shm' tiny/etc/rc >more/etc/rc
         chmod 755 more/etc/rc
         sed s/hvc0/ttyS0/ tiny/etc/announce >more/etc/announce; chmod 755 more/etc/announce

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use xenrt_core::remote::{
-    Command, ExitStatus, Output, Process, RemoteError, Result, Shell, SshShell, SshTarget,
+    Command, ExitStatus, Output, Process, RemoteError, Result, Shell, SshShell, SshTarget, Stdin,
 };
 
 use super::store::Double;
@@ -27,7 +27,7 @@ const LEAST_SEGMENTS_FILE: &str = "/proc/sys/net/ipv4/tcp_min_tso_segs";
 /// guest which moves to another host of the pool takes it along.
 ///
 /// Who logs in finds what the VM has (vCPUs, memory, VIFs, disks, the boot), files in memory, `ip
-/// link set eth0 mtu`, `ping` and `iperf`; a guest can shut itself down, reboot and crash. Any other
+/// link set eth0 mtu`, `ping`, `iperf`, and `dd` from and to the beginning of a disk; a guest can shut itself down, reboot and crash. Any other
 /// command is refused with the reason.
 #[derive(Debug, Clone)]
 pub struct DryGuests {
@@ -143,6 +143,30 @@ impl DryShell {
         Ok(text(String::new()))
     }
 
+    /// `dd` between the beginning of a disk and the shell.
+    fn dd(&self, vm: &str, line: &str, command: &Command) -> Result<Output> {
+        let Some((_, rest)) = line.split_once("/dev/") else { return Err(self.refused(command)) };
+        let device: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+        let found = self.double.look(|world| {
+            let own = |vbd: &&Object| vbd.is("vm-uuid", vm) && vbd.is("device", &device);
+            let disk = world.all("vbd").find(own)?.text("vdi-uuid");
+            let content = world.object("vdi", &disk)?.hidden("content").unwrap_or_default();
+            Some((disk.clone(), content.to_owned()))
+        });
+        let Some((disk, content)) = self.of_world(found)? else {
+            return Err(self.refused(command));
+        };
+        if !line.contains("of=") {
+            return Ok(text(content));
+        }
+        let Stdin::Bytes(written) = command.stdin_value() else {
+            return Err(self.refused(command));
+        };
+        let written = String::from_utf8_lossy(written);
+        self.of_world(self.double.change(|world| world.hide("vdi", &disk, "content", written)))?;
+        Ok(text(String::new()))
+    }
+
     /// What a command about the network leaves; `None` where it is none.
     fn network(&self, vm: &Behind, line: &str) -> Result<Option<Output>> {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -210,6 +234,9 @@ impl Shell for DryShell {
         }
         if line.contains("/online") {
             return Ok(text(vm.vcpus + "\n"));
+        }
+        if line.starts_with("dd ") {
+            return self.dd(&vm.uuid, &line, command);
         }
         if line.contains("poweroff") {
             return self.itself("vm-shutdown", &vm.uuid);

@@ -20,7 +20,7 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
             };
             life::each(world, request, vms, |world, vm, request| {
                 life::expect(world, vm, &["halted"])?;
-                copied(world, vm, request)
+                copied(world, vm, request, true)
             })
         }),
         "vm-snapshot" | "vm-snapshot-with-quiesce" | "vm-checkpoint" => {
@@ -32,7 +32,7 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
         "snapshot-revert" => named(world, request).and_then(|uuid| revert(world, &uuid)),
         "snapshot-clone" | "snapshot-copy" => request.require_all().and_then(|()| {
             let uuid = named(world, request)?;
-            let copy = copied(world, &uuid, request)?;
+            let copy = copied(world, &uuid, request, true)?;
             if let Some(uuid) = std::str::from_utf8(&copy.stdout).ok().map(str::trim) {
                 let vm = world.find_mut("vm", uuid)?;
                 vm.set("is-a-snapshot", "false");
@@ -175,7 +175,13 @@ fn copy_devices(world: &mut World, from: &str, to: &str, new_macs: bool) {
     }
 }
 
-fn copied(world: &mut World, source: &str, request: &Request) -> Result<Answer, Failure> {
+/// A snapshot keeps the addresses of the VIFs, other copies get their own.
+fn copied(
+    world: &mut World,
+    source: &str,
+    request: &Request,
+    new_macs: bool,
+) -> Result<Answer, Failure> {
     let mut vm = world.find("vm", source)?.clone();
     let uuid = Object::new("vm").uuid();
     vm.set("uuid", uuid.as_str());
@@ -185,7 +191,7 @@ fn copied(world: &mut World, source: &str, request: &Request) -> Result<Answer, 
     }
     vm.set("snapshots", "");
     world.add(vm);
-    copy_devices(world, source, &uuid, true);
+    copy_devices(world, source, &uuid, new_macs);
     life::tidy(world);
     Ok(Answer::line(uuid))
 }
@@ -196,7 +202,7 @@ fn snapshot(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Fa
         life::expect(world, vm, &["running", "suspended"])?;
     }
     let running = world.find("vm", vm)?.is("power-state", "running");
-    copied(world, vm, request).and_then(|answer| {
+    copied(world, vm, request, false).and_then(|answer| {
         let uuid = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
         life::end(world, &uuid, if checkpoint && running { "suspended" } else { "halted" });
         let snapshot = world.find_mut("vm", &uuid)?;

@@ -222,6 +222,14 @@ impl World {
         self.objects.iter().find(|object| object.class == class && object.is("uuid", uuid))
     }
 
+    /// Notes beside an object what `xe` does not show; copies of the object have it too. Nothing where
+    /// there is no such object.
+    pub fn hide(&mut self, class: &str, uuid: &str, key: &str, value: impl Into<String>) {
+        if let Some(object) = self.object_mut(class, uuid) {
+            object.hidden.insert(key.to_owned(), value.into());
+        }
+    }
+
     pub(super) fn object_mut(&mut self, class: &str, uuid: &str) -> Option<&mut Object> {
         self.objects.iter_mut().find(|object| object.class == class && object.is("uuid", uuid))
     }

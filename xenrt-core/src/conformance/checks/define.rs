@@ -137,29 +137,32 @@ pub(super) const CHECKS: &[Check] = &[
     }),
     Check::quick("define.disk_device", "a disk has the device name that was asked for", |cx| {
         Box::pin(async move {
-            let spec = cx.spec("a").disk(DiskSpec::new(Memory::mib(8)).device("xvdq"));
+            let device = cx.device('q').await?;
+            let spec = cx.spec("a").disk(DiskSpec::new(Memory::mib(8)).device(&device));
             let disks = cx.host().create_guest(&spec).await?.view().await?.disks;
             ensure(
-                disks.iter().any(|disk| disk.device == "xvdq"),
+                disks.iter().any(|disk| disk.device == device),
                 format!("its disks are {disks:?}"),
             )
         })
     }),
     Check::quick("define.read_only", "a disk that may only be read is so", |cx| {
         Box::pin(async move {
-            let spec = cx.spec("a").disk(DiskSpec::new(Memory::mib(8)).device("xvdq").read_only());
-            let disks = cx.host().create_guest(&spec).await?.view().await?.disks;
-            let disk = disks.iter().find(|disk| disk.device == "xvdq");
+            let device = cx.device('q').await?;
+            let disk = DiskSpec::new(Memory::mib(8)).device(&device).read_only();
+            let disks = cx.host().create_guest(&cx.spec("a").disk(disk)).await?.view().await?.disks;
+            let disk = disks.iter().find(|disk| disk.device == device);
             same("whether it may only be read", disk.map(|disk| disk.read_only), Some(true))
         })
     }),
     Check::quick("define.copy_is_private", "a copied disk is one of the guest's own", |cx| {
         Box::pin(async move {
             let source = cx.foreign_disk().await?;
-            let spec = cx.spec("a").disk(DiskSpec::copy_of(&source).device("xvdq"));
+            let device = cx.device('q').await?;
+            let spec = cx.spec("a").disk(DiskSpec::copy_of(&source).device(&device));
             let guest = cx.host().create_guest(&spec).await?;
             let disks = guest.view().await?.disks;
-            let path = disks.into_iter().find(|disk| disk.device == "xvdq").map(|disk| disk.path);
+            let path = disks.into_iter().find(|disk| disk.device == device).map(|disk| disk.path);
             let path = path.ok_or_else(|| Problem::Failed("it has no such disk".to_owned()))?;
             ensure(path != source, "it is the disk itself")?;
             ensure(cx.has_disk(&path).await?, "there is no copy")?;
@@ -268,7 +271,8 @@ pub(super) const CHECKS: &[Check] = &[
     .alone(),
     Check::quick("define.device_twice", "two disks with one device name are refused", |cx| {
         Box::pin(async move {
-            let disk = || DiskSpec::new(Memory::mib(8)).device("xvdq");
+            let device = cx.device('q').await?;
+            let disk = || DiskSpec::new(Memory::mib(8)).device(&device);
             nothing_of(cx, &cx.spec("a").disk(disk()).disk(disk()), "a device name twice").await
         })
     })

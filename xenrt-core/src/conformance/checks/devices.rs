@@ -51,9 +51,10 @@ pub(super) const CHECKS: &[Check] = &[
         |cx| {
             Box::pin(async move {
                 let guest = cx.up().await?;
-                let disk = guest.attach_disk(small().device("xvdq").read_only()).await?;
+                let device = cx.next_device(&guest).await?;
+                let disk = guest.attach_disk(small().device(&device).read_only()).await?;
                 guest.detach_disk(&disk.device).await?;
-                same("device and access", (disk.device.as_str(), disk.read_only), ("xvdq", true))
+                same("device and access", (disk.device, disk.read_only), (device, true))
             })
         },
     )

@@ -243,8 +243,9 @@ pub(super) const CHECKS: &[Check] = &[
         "a disk that a guest has not cannot be detached",
         |cx| {
             Box::pin(async move {
+                let device = cx.device('y').await?;
                 let guest = cx.up().await?;
-                let attempt = guest.detach_disk("xvdy");
+                let attempt = guest.detach_disk(&device);
                 without_effect(&guest, attempt, |result| {
                     not_found(result, "a disk that it has not")
                 })
@@ -285,7 +286,8 @@ pub(super) const CHECKS: &[Check] = &[
         "a disk cannot have the device name of another one",
         |cx| {
             Box::pin(async move {
-                let disk = || DiskSpec::new(Memory::mib(8)).device("xvdq");
+                let device = cx.device('q').await?;
+                let disk = || DiskSpec::new(Memory::mib(8)).device(&device);
                 let guest = cx.host().create_guest(&cx.spec("a").disk(disk())).await?;
                 let attempt = guest.attach_disk(disk());
                 without_effect(&guest, attempt, |result| invalid(result, "a device name twice"))

@@ -14,6 +14,7 @@ mod power;
 mod reach;
 mod resources;
 mod shell;
+mod snapshots;
 
 use super::check::Check;
 
@@ -31,6 +32,7 @@ pub(super) const ALL: &[&[Check]] = &[
     resources::CHECKS,
     devices::CHECKS,
     memory::CHECKS,
+    snapshots::CHECKS,
     migration::CHECKS,
     concurrency::CHECKS,
 ];

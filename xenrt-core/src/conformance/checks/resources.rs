@@ -140,7 +140,10 @@ pub(super) const CHECKS: &[Check] = &[
             Box::pin(async move {
                 let free =
                     async || -> Result<Memory, Problem> { Ok(cx.host().info().await?.free_memory) };
-                let guest = cx.halted("a").await?;
+                // Large enough to be told from what else the host does with its memory meanwhile.
+                let image = cx.host().entry().image_for(&cx.image)?.memory;
+                let large = Memory::mib(free().await?.as_mib() / 4).max(image);
+                let guest = cx.host().create_guest(&cx.spec("a").memory(large)).await?;
                 let needs = guest.view().await?.memory;
                 let before = free().await?;
                 guest.start_paused().await?;

@@ -3,7 +3,7 @@
 use super::steps;
 use crate::model::{Ability, Guest, GuestAction, ObjectKind, PowerState, ShutdownMode};
 use crate::remote::{Wait, wait_until};
-use crate::{Result, ToolstackErrorKind};
+use crate::{Error, Result, ToolstackErrorKind};
 
 pub(in crate::model) async fn delete<G: Guest + ?Sized>(guest: &G) -> Result<()> {
     steps::require_allowed(guest, &GuestAction::Delete).await?;
@@ -23,6 +23,18 @@ pub(in crate::model) async fn delete<G: Guest + ?Sized>(guest: &G) -> Result<()>
 }
 
 pub(in crate::model) async fn ensure_deleted<G: Guest + ?Sized>(guest: &G) -> Result<()> {
+    // It may change its state by itself between the look and the act.
+    const LOOKS: usize = 3;
+    for _ in 1..LOOKS {
+        match delete_as_it_is(guest).await {
+            Err(Error::WrongState { .. }) => {}
+            result => return result,
+        }
+    }
+    delete_as_it_is(guest).await
+}
+
+async fn delete_as_it_is<G: Guest + ?Sized>(guest: &G) -> Result<()> {
     let state = match guest.power_state().await {
         Ok(state) => state,
         Err(error) if error.toolstack_kind() == Some(ToolstackErrorKind::NoSuchObject) => {
@@ -40,6 +52,11 @@ pub(in crate::model) async fn ensure_deleted<G: Guest + ?Sized>(guest: &G) -> Re
 
 pub(in crate::model) async fn rename<G: Guest + ?Sized>(guest: &G, name: &str) -> Result<()> {
     crate::model::spec::validate_guest_name(name)?;
+    let most = guest.host().longest_guest_name();
+    if name.len() > most {
+        let problem = format!("its host takes names of at most {most} bytes");
+        return Err(Error::invalid(format!("guest name {name:?}"), problem));
+    }
     let action = GuestAction::Rename(name.to_owned());
     let state = steps::require_allowed(guest, &action).await?;
     if state.has_domain() {
