@@ -7,7 +7,7 @@
 
 mod support;
 
-use support::{Lab, devices, failures, lifecycle, migration, on_host};
+use support::{devices, failures, lifecycle, migration, on_hosts};
 use xenrt_core::model::GuestKind;
 
 macro_rules! on_one_host {
@@ -15,9 +15,7 @@ macro_rules! on_one_host {
         $(#[$attribute])*
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            let lab = Lab::with(1).await;
-            on_host(&lab.hosts[0], $body).await;
-            lab.release().await;
+            on_hosts(stringify!($name), 1, |mut hosts| ($body)(hosts.remove(0))).await;
         }
     )*};
 }
@@ -42,18 +40,20 @@ on_one_host! {
     evidence_is_collected => failures::evidence;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn live_migration() {
-    let lab = Lab::with(2).await;
-    let target = std::sync::Arc::clone(&lab.hosts[1]);
-    on_host(&lab.hosts[0], |source| migration::live(source, target)).await;
-    lab.release().await;
+macro_rules! on_two_hosts {
+    ($($name:ident => $body:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            on_hosts(stringify!($name), 2, |mut hosts| {
+                let target = hosts.remove(1);
+                $body(hosts.remove(0), target)
+            })
+            .await;
+        }
+    )*};
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn migrations_that_cannot_be() {
-    let lab = Lab::with(2).await;
-    let target = std::sync::Arc::clone(&lab.hosts[1]);
-    on_host(&lab.hosts[0], |source| migration::refused(source, target)).await;
-    lab.release().await;
+on_two_hosts! {
+    live_migration => migration::live;
+    migrations_that_cannot_be => migration::refused;
 }

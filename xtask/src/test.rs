@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change is submitted.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -143,6 +144,9 @@ pub(crate) fn run(only: &[String]) -> ExitCode {
         [] => STEPS.iter().collect(),
         _ => STEPS.iter().filter(named).collect(),
     };
+    let flaky = flaky_folder();
+    // What an earlier run noted says nothing about this one.
+    let _ = std::fs::remove_dir_all(&flaky);
     for step in steps {
         anstream::eprintln!("==> {} (cargo {})", step.name, step.words.join(" "));
         let started = Instant::now();
@@ -158,6 +162,7 @@ pub(crate) fn run(only: &[String]) -> ExitCode {
             Err(error) => format!("cargo could not be started: {error}"),
         };
         print_times(&times);
+        print_flaky(&flaky);
         anstream::eprintln!(
             "step `{0}` failed ({failure}); run it alone with: cargo xtask test {0}",
             step.name
@@ -165,7 +170,30 @@ pub(crate) fn run(only: &[String]) -> ExitCode {
         return ExitCode::FAILURE;
     }
     print_times(&times);
+    print_flaky(&flaky);
     ExitCode::SUCCESS
+}
+
+/// Where tests on emulated hosts note that they passed in their second try only.
+fn flaky_folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+    target.join("tmp").join("flaky")
+}
+
+/// Tells what was flaky, and why it failed at first: a pass in the second try is no secret.
+fn print_flaky(folder: &Path) {
+    let Ok(notes) = std::fs::read_dir(folder) else { return };
+    for path in notes.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let why = std::fs::read_to_string(&path).unwrap_or_else(|error| error.to_string());
+        let last: Vec<&str> = why.trim_end().lines().rev().take(5).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        anstream::eprintln!(
+            "FLAKY {name}: passed in its second try; the first, whole in {}:\n    {}",
+            path.display(),
+            last.join("\n    ")
+        );
+    }
 }
 
 fn print_times(times: &[(&str, Duration)]) {

@@ -11,7 +11,7 @@ const BALLAST: &str = "/run/xenrt-kept";
 /// What a guest holds in memory is, byte for byte, what it held before it was paused, suspended and
 /// saved, over and over, with other data in each round.
 ///
-/// Arguments: `guest` (none: its own), `distro` (generic-linux), `loops` (2), `amount` in MiB (8).
+/// Arguments: `guest` (none: its own), `distro` (generic-linux), `loops` (2), `amount` in MiB (4).
 #[testcase(
     id = "memory.kept_while_suspended",
     timeout = "2h",
@@ -28,7 +28,7 @@ struct KeptWhileSuspended {
 #[async_trait]
 impl TestCase for KeptWhileSuspended {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let (loops, amount) = (count(cx, "loops", 2)?, Memory::mib(count(cx, "amount", 8)?));
+        let (loops, amount) = (count(cx, "loops", 2)?, Memory::mib(count(cx, "amount", 4)?));
         let subject = Subject::take(cx).await?;
         let shell = subject.guest.shell().await?;
         cx.on_cleanup(Undo::new(format!("remove {BALLAST}"), move || async move {

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use xenrt::virtual_lab::VirtualLabProvider;
 use xenrt_core::lab::{HostDemand, LabFile, LabFileProvider, LabProvider};
 use xenrt_core::model::{Guest, GuestKind, GuestSpec, Host, Scope, VifSpec};
-use xenrt_core::remote::{Command, CommandRecord, Observer, ShellExt, shorten_middle};
+use xenrt_core::remote::{Command, CommandRecord, Observer, shorten_middle};
 use xenrt_xl::XlToolstack;
 
 pub(crate) mod devices;
@@ -17,8 +17,8 @@ pub(crate) mod migration;
 
 /// The hosts of one test, and its turn: two emulated hosts at once are slower than one after the
 /// other on a small machine, and deadlines mean less.
-pub(crate) struct Lab {
-    pub(crate) hosts: Vec<Arc<dyn Host>>,
+struct Lab {
+    hosts: Vec<Arc<dyn Host>>,
     provider: Arc<dyn LabProvider>,
     _turn: MutexGuard<'static, ()>,
 }
@@ -27,7 +27,7 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 impl Lab {
     /// So many hosts: of the lab file that `XENRT_TEST_LAB` names, else of the virtual lab.
-    pub(crate) async fn with(count: usize) -> Self {
+    async fn with(count: usize) -> Self {
         let turn = TURN.lock().await;
         let provider: Arc<dyn LabProvider> = match std::env::var_os("XENRT_TEST_LAB") {
             Some(file) => {
@@ -46,37 +46,69 @@ impl Lab {
     }
 
     /// Gives the hosts back. After a panic the end of the program's handles does that.
-    pub(crate) async fn release(self) {
+    async fn release(self) {
         self.provider.release().await.unwrap();
     }
 }
 
-/// Runs `body` on a host in a scope of its own, undoes what it created, whether it passed or not,
-/// and requires that nothing is left.
-pub(crate) async fn on_host<F, Fut>(host: &Arc<dyn Host>, body: F)
+/// Runs a test on pristine hosts and panics where it fails.
+///
+/// An emulated host now and then does what no machine does: one that fails on the virtual lab is
+/// tried once more, on other hosts, and is noted as flaky with all that was seen, for
+/// `cargo xtask test` to tell. On the hosts of a lab file each test has one try.
+pub(crate) async fn on_hosts<F, Fut>(name: &str, count: usize, body: F)
 where
-    F: FnOnce(Arc<dyn Host>) -> Fut,
+    F: Fn(Vec<Arc<dyn Host>>) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
+    let Err(first) = once(count, &body).await else { return };
+    if std::env::var_os("XENRT_TEST_LAB").is_some() {
+        panic!("{first}");
+    }
+    println!("{first}\n\nThat was the first try of {name}. The second:\n");
+    if let Err(second) = once(count, &body).await {
+        panic!("{second}");
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flaky");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(format!("{name}.txt")), first).unwrap();
+}
+
+/// Runs `body` on hosts in a scope of its own, undoes what it created, whether it passed or not,
+/// and requires that nothing is left. Says what was wrong, after the last commands and what the
+/// first host was like.
+async fn once<F, Fut>(count: usize, body: &F) -> Result<(), String>
+where
+    F: Fn(Vec<Arc<dyn Host>>) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let lab = Lab::with(count).await;
+    let host = &lab.hosts[0];
     let before = host.inventory().await.unwrap();
     let trace = Arc::new(Trace::default());
     let scope = Scope::observed_by(Arc::clone(&trace) as Arc<dyn Observer>);
-    let result = tokio::spawn(body(host.in_scope(scope.clone()))).await;
+    let hosts = lab.hosts.iter().map(|host| host.in_scope(scope.clone())).collect();
     let mut problems = Vec::new();
-    if let Err(error) = result {
+    if let Err(error) = tokio::spawn(body(hosts)).await {
         problems.push(panic_message(error.into_panic().as_ref()));
     }
     while let Some(undo) = scope.take_last() {
         let what = undo.description().to_owned();
         problems.extend(undo.run().await.err().map(|error| format!("undo: {what}: {error}")));
     }
-    let left = host.inventory().await.unwrap().added_since(&before);
-    problems.extend(left.iter().map(|object| format!("the test left {object}")));
-    if !problems.is_empty() {
-        trace.print();
-        println!("{}", state_of(host).await);
-        panic!("{}", problems.join("\n"));
+    match host.inventory().await {
+        Ok(now) => {
+            let left = now.added_since(&before);
+            problems.extend(left.iter().map(|object| format!("the test left {object}")));
+        }
+        Err(error) => problems.push(format!("no inventory: {error}")),
     }
+    if !problems.is_empty() {
+        let seen = format!("{}{}", trace.text(), state_of(host).await);
+        problems.insert(0, seen);
+    }
+    lab.release().await;
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
 /// What the hypervisor and dom0 have to say, when a test failed.
@@ -104,7 +136,8 @@ impl Trace {
     /// Enough to see what led to it, and no more than a log of many tests can show.
     const KEPT: usize = 20;
 
-    fn print(&self) {
+    fn text(&self) -> String {
+        let mut all = String::new();
         for record in &*self.0.lock().unwrap() {
             let CommandRecord { target, command, status, error, stdout, stderr, seconds } = record;
             let end = match (status, error) {
@@ -114,15 +147,16 @@ impl Trace {
             // What every script begins with tells nothing.
             let command = command.lines().filter(|line| !line.starts_with("set -e; refuse()"));
             let command = shorten_middle(&command.collect::<Vec<_>>().join("; "), 240);
-            println!("{:6.2} s {target}: {command}", seconds.0.as_secs_f64());
-            println!("    [{}]", shorten_middle(&end, 400));
+            let (seconds, end) = (seconds.0.as_secs_f64(), shorten_middle(&end, 400));
+            all.push_str(&format!("{seconds:6.2} s {target}: {command}\n    [{end}]\n"));
             for text in [stdout, stderr] {
                 let text = shorten_middle(text.trim(), 800).replace('\n', "\n    ");
                 if !text.is_empty() {
-                    println!("    {text}");
+                    all.push_str(&format!("    {text}\n"));
                 }
             }
         }
+        all
     }
 }
 
