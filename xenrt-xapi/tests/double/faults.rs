@@ -168,7 +168,7 @@ fn pool() -> World {
 async fn every_verb(
     rules: impl Fn(&str) -> Vec<Rule>,
 ) -> Vec<(&'static str, xenrt_core::Result<()>)> {
-    let simulated = Simulated::start(&pool());
+    let simulated = Simulated::start_host(&pool(), "xapi-sim");
     let host = XapiHost::of(simulated.connect_as("xapi-sim").await.as_ref()).unwrap();
     let disturb = |command: &str, _| {
         for rule in rules(command) {
@@ -185,7 +185,9 @@ async fn every_verb_on(
     disturb: impl Fn(&str, usize),
 ) -> Vec<(&'static str, xenrt_core::Result<()>)> {
     let mut results = Vec::new();
-    let other = simulated.connect_as("other").await;
+    // Each dom0 sees the domains of its own host.
+    let beside = simulated.start_beside("other");
+    let other = beside.connect_as("other").await;
     for (index, verb) in VERBS.iter().enumerate() {
         let guest = host.define_guest(&spec(&format!("g{index}"))).await.unwrap();
         bring_to(guest.as_ref(), verb.before).await;
@@ -257,7 +259,7 @@ async fn a_session_that_ends_in_each_verb_loses_nothing_and_makes_nothing_twice(
 async fn the_coordinator_may_change_before_each_verb() {
     let mut world = pool();
     world.allow_login("root", "pass");
-    let simulated = Simulated::start(&world);
+    let simulated = Simulated::start_host(&world, "xapi-sim");
     let file = simulated.path("password");
     std::fs::write(&file, "pass\n").unwrap();
     let mut entry = simulated.lab("").hosts.remove(0);
