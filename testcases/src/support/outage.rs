@@ -33,23 +33,25 @@ pub(crate) async fn outage_during<T>(
     let mut pace = tokio::time::interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut work = std::pin::pin!(work);
-    let done = loop {
-        let look = async {
+    loop {
+        let mut look = std::pin::pin!(async {
             pace.tick().await;
             shell.succeeds(&probe).await.unwrap_or(false)
-        };
-        tokio::select! {
+        });
+        let (answered, ended) = tokio::select! {
             biased;
-            done = &mut work => break done,
-            answered = look => {
-                if answered {
-                    outage.longest = outage.longest.max(last.elapsed());
-                    outage.answers += 1;
-                    last = Instant::now();
-                }
-            }
+            // Whoever is asked already may answer: nothing is cut off on the way.
+            end = &mut work => (look.await, Some(end)),
+            answered = &mut look => (answered, None),
+        };
+        if answered {
+            outage.longest = outage.longest.max(last.elapsed());
+            outage.answers += 1;
+            last = Instant::now();
         }
-    };
-    outage.longest = outage.longest.max(last.elapsed());
-    Ok((done, outage))
+        if let Some(done) = ended {
+            outage.longest = outage.longest.max(last.elapsed());
+            return Ok((done, outage));
+        }
+    }
 }
