@@ -16,6 +16,7 @@ mod hosts;
 mod life;
 mod lists;
 mod networks;
+mod pools;
 mod printer;
 mod program;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::request::Request;
 use super::rules::{self, Effect};
 use super::store::{Double, HOST_VARIABLE, STATE_VARIABLE};
 use super::world::World;
-use super::{defects, devices, hosts, life, lists, networks, storage, templates, xl};
+use super::{defects, devices, hosts, life, lists, networks, pools, storage, templates, xl};
 
 const USAGE: &str = "Usage:
   xe <command>
@@ -44,7 +44,8 @@ pub fn main() -> ExitCode {
     };
     let double = Double::open(path);
     let answer = if called.ends_with("xl") {
-        double.look(|world| xl::answer(world, &arguments))
+        pools::world_of(&double)
+            .and_then(|double| double.look(|world| xl::answer(world, &arguments)))
     } else if called.ends_with("systemctl") {
         systemctl(&double, &arguments)
     } else {
@@ -152,6 +153,7 @@ fn password_file(path: &str) -> Result<(String, String), Answer> {
 
 fn xe(double: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
     double.record(&arguments)?;
+    let (home, double) = (double, &pools::world_of(double)?);
     let client = match client(arguments) {
         Ok(client) => client,
         Err(answer) => return Ok(answer),
@@ -192,7 +194,9 @@ fn xe(double: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
         Ok(request) => request,
         Err(failure) => return Ok(failure.answer()),
     };
-    let answer = if request.name == "event-wait" {
+    let answer = if let Some(joined) = pools::join(home, &request)? {
+        joined
+    } else if request.name == "event-wait" {
         wait(double, &request)?
     } else if asks(&request.name) {
         double.look(|world| respond_to(&mut world.clone(), &request))?
@@ -212,6 +216,9 @@ fn xe(double: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
             answer
         })?
     };
+    if request.name == "pool-eject" && answer.status == 0 {
+        pools::send_home(double, &request)?;
+    }
     if effect == Some(Effect::LostAfter) { lost() } else { Ok(answer) }
 }
 

@@ -1,6 +1,7 @@
 //! What the double keeps.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -186,6 +187,15 @@ pub struct World {
     /// What is broken about this double.
     #[serde(default)]
     pub(super) defect: Option<Defect>,
+    /// Where the worlds of other hosts are, by their addresses.
+    #[serde(default)]
+    pub(super) peers: BTreeMap<String, PathBuf>,
+    /// The world of the pool that its host joined.
+    #[serde(default)]
+    pub(super) joined: Option<PathBuf>,
+    /// Where the worlds are that hosts which joined had alone, by the identities of the hosts.
+    #[serde(default)]
+    pub(super) homes: BTreeMap<String, PathBuf>,
 }
 
 impl World {
