@@ -9,6 +9,7 @@ use miette::{IntoDiagnostic, Report};
 use xenrt::conformance::{Check, Cost, Profile, Suite, checks, mutants};
 use xenrt::lab::{HostDemand, LabFile, LabProvider as _};
 use xenrt::model::Host;
+use xenrt::seconds::Readable;
 use xenrt::sim::virtual_time;
 use xenrt::virtual_lab::VirtualLabProvider;
 
@@ -118,7 +119,8 @@ fn run(args: &Args) -> miette::Result<bool> {
 /// Two hosts, so that guests can be moved. They end with this program, however it ends.
 async fn on_the_virtual_lab(args: &Args) -> miette::Result<Profile> {
     let lab = VirtualLabProvider::new();
-    let demands = ["0", "1"].map(|name| HostDemand { name: name.to_owned(), requires: Vec::new() });
+    let demands =
+        ["0", "1"].map(|name| HostDemand { name: name.to_owned(), ..HostDemand::default() });
     let note = |note: xenrt::lab::LabNote| anstream::eprintln!("{}", note.message);
     let mut hosts = lab.acquire(&demands, &note).await.into_diagnostic()?.into_iter();
     let host = hosts.next().ok_or_else(|| Report::msg("the virtual lab gave no host"))?;
@@ -172,13 +174,13 @@ fn suite(args: &Args, host: Arc<dyn Host>, second: Option<Arc<dyn Host>>) -> mie
     }
     let width = suite.chosen().iter().map(|check| check.name.len()).max().unwrap_or(0);
     Ok(suite.on_result(move |result| {
-        let seconds = result.seconds.0.as_secs_f64();
+        let time = Readable(result.seconds.0).to_string();
         let verdict = result.verdict.name();
         let told = match result.verdict.message() {
             "" => &result.proves,
             message => message,
         };
-        anstream::println!("{verdict:<8} {seconds:>7.1} s  {:<width$}  {told}", result.name);
+        anstream::println!("{verdict:<8} {time:>11}  {:<width$}  {told}", result.name);
     }))
 }
 

@@ -1,5 +1,6 @@
 //! The virtual lab as a source of hosts for a run: what `xenrt-lab` boots, `xenrt-xl` manages.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -186,6 +187,11 @@ pub fn host_entry(host: &VirtualHost) -> HostEntry {
             dom0_address: Some(parse(network.dom0)),
         }),
         work_folder: "/var/lib/xenrt".to_owned(),
+        nics: Vec::new(),
+        vlans: BTreeMap::new(),
+        private_vlans: Vec::new(),
+        storage: Vec::new(),
+        shared: false,
         images: xenrt_lab::guest_images().iter().map(guest_image).collect(),
         deadlines: Deadlines {
             state: Duration::from_secs(120),

@@ -41,7 +41,10 @@ test_case!(
         snapshots,
         console_log,
         networks,
-        pool
+        pool,
+        storage,
+        templates,
+        interfaces
     )
 );
 test_case!(Short, id = "macros.500ms", timeout = "500ms");

@@ -97,7 +97,12 @@ impl Lines<'_> {
         let all = sequence.prepare.all_hosts.iter().any(|all| all.last.is_none());
         let count = least.max(wanted.unwrap_or(0));
         let more = if all { " or more: it takes all that there are" } else { "" };
-        self.line(0, &format!("machines: {count}{more}"));
+        let shares = |prepare: &Prepare| !prepare.shared_hosts.is_empty();
+        let shared = match shares(&sequence.preprepare) || shares(&sequence.prepare) {
+            true => ", and one that other runs may use too",
+            false => "",
+        };
+        self.line(0, &format!("machines: {count}{more}{shared}"));
         let Some(scheduler) = &sequence.scheduler else { return };
         for wish in &scheduler.resources {
             let wish = format!("each with {} {:?} {}", wish.name, wish.relation, wish.value);

@@ -142,13 +142,13 @@ function axis(pen, colour, width, height, x, span) {
   pen.textAlign = 'left';
 }
 
+// In the words of time(), but exact: marks may lie closer together than what it rounds to.
 function axisTime(ms) {
   const rounded = Number(ms.toPrecision(8));
   if (rounded < 1e3) return rounded + (rounded ? ' ms' : '');
   if (rounded < 6e4) return rounded / 1e3 + ' s';
-  const minutes = Math.floor(rounded / 6e4), s = Math.round(rounded / 1e3) % 60;
-  const parts = minutes < 60 ? [minutes + ' m', s && s + ' s'] : [Math.floor(minutes / 60) + ' h', minutes % 60 && minutes % 60 + ' m', s && s + ' s'];
-  return parts.filter(Boolean).join(' ');
+  const s = Math.round(rounded) / 1e3, parts = [[Math.floor(s / 3600), ' h'], [Math.floor(s / 60) % 60, ' min'], [+(s % 60).toFixed(3), ' s']];
+  return parts.filter(([number]) => number).map(([number, unit]) => number + unit).join(' ');
 }
 
 function fit(pen, text, room) {

@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use xenrt_core::seconds::Readable;
+
 /// An error of the virtual lab.
 ///
 /// Each message says what failed and, where the user can do something about it, what to do next; the
@@ -74,7 +76,7 @@ pub enum LabError {
     },
 
     /// Something did not happen in time.
-    #[error("{what} took longer than {} s; last seen: {last_seen}", waited.as_secs())]
+    #[error("{what} took longer than {}; last seen: {last_seen}", Readable(*.waited))]
     Timeout {
         /// What was waited for.
         what: String,

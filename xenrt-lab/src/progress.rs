@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use xenrt_core::seconds::Readable;
+
 /// One piece of work that takes long enough to be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -72,6 +74,7 @@ pub struct LabEvent {
 impl fmt::Display for LabEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { task, stage, elapsed } = self;
+        let time = Readable(*elapsed);
         match stage {
             Stage::Started => write!(f, "{task}"),
             Stage::Step { what, percent } => {
@@ -79,10 +82,10 @@ impl fmt::Display for LabEvent {
                 if let Some(percent) = percent {
                     write!(f, ", {percent} %")?;
                 }
-                write!(f, " ({} s)", elapsed.as_secs())
+                write!(f, " ({time})")
             }
-            Stage::Finished => write!(f, "{task}: done ({:.1} s)", elapsed.as_secs_f32()),
-            Stage::Failed => write!(f, "{task}: failed ({:.1} s)", elapsed.as_secs_f32()),
+            Stage::Finished => write!(f, "{task}: done ({time})"),
+            Stage::Failed => write!(f, "{task}: failed ({time})"),
         }
     }
 }

@@ -66,6 +66,7 @@ impl Definition {
         address: Option<IpAddr>,
     ) -> Result<Self> {
         spec.validate()?;
+        spec.require_abilities(TOOLSTACK, abilities)?;
         let image = spec.image.as_deref().map(|name| entry.image_for(name)).transpose()?;
         let boot = boot_of(spec, entry, image, address)?;
         let memory = match (spec.memory, image) {
@@ -95,7 +96,7 @@ impl Definition {
             on_crash: spec.on_crash,
             console,
         };
-        let image_disk = image.and_then(|image| image.disk.as_deref()).map(DiskSpec::copy_of);
+        let image_disk = spec.image_disk(image);
         for disk in image_disk.iter().chain(&spec.disks) {
             let taken: Vec<&str> =
                 definition.disks.iter().map(|(_, disk)| disk.target.dev.as_str()).collect();

@@ -128,6 +128,11 @@ impl Facts {
         let rename = "libvirt renames domains only while they are inactive (virDomainRename)";
         abilities.remove(Ability::RenameRunning, rename);
         abilities.remove(Ability::Pool, "libvirt manages one host");
+        let storage = "guests' disks are in the work folder of the lab, in no pool of libvirt";
+        abilities.remove(Ability::Storage, storage);
+        abilities.remove(Ability::Templates, "libvirt has none");
+        let interfaces = "network interfaces are those of the host's distribution, not libvirt's";
+        abilities.remove(Ability::Interfaces, interfaces);
         abilities
     }
 }

@@ -35,6 +35,9 @@ const ABILITIES: &[&str] = &[
     "console_log",
     "networks",
     "pool",
+    "storage",
+    "templates",
+    "interfaces",
 ];
 
 /// A described test. Where something was wrong, its default stands here and the error beside it.

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use uuid::Uuid;
 use xenrt_core::lab::GuestImage;
 use xenrt_core::model::{
-    Ability, Boot, CrashAction, DiskSource, DiskSpec, GuestKind, GuestSpec, GuestView, MacAddress,
-    Memory, Vif,
+    Ability, Boot, CrashAction, DiskSource, DiskSpec, GuestBase, GuestKind, GuestSpec, GuestView,
+    MacAddress, Memory, Vif,
 };
 use xenrt_core::{Error, Result};
 
@@ -123,6 +123,8 @@ struct Plan<'a> {
     max_memory: Memory,
     address: Option<IpAddr>,
     vifs: Vec<(MacAddress, Uuid, String)>,
+    /// The storage that its disks are made on.
+    sr: Option<Uuid>,
 }
 
 /// Defines a guest. Nothing is left behind by an error.
@@ -154,7 +156,7 @@ pub(crate) async fn define(
     let completed = async {
         let mut vbds = observe::read_vbds(&vbds.map_err(during)?)?;
         for spec in &spec.disks {
-            vbds.push(add_disk(xe, uuid, spec, &vbds, host.default_sr, &object).await?);
+            vbds.push(add_disk(xe, uuid, spec, &vbds, plan.sr, &object).await?);
         }
         Ok(vbds)
     };
@@ -192,7 +194,12 @@ enum Installed {
 async fn plan<'a>(host: &'a HostShared, xe: &Xe, spec: &'a GuestSpec) -> Result<Plan<'a>> {
     let object = format!("guest {:?}", spec.name);
     let image = spec.image.as_deref().map(|name| host.entry.image_for(name)).transpose()?;
-    let template = image.and_then(|image| image.disk.as_deref()).unwrap_or(BARE_TEMPLATE);
+    let of_image = || image.and_then(|image| image.disk.as_deref());
+    let template = match &spec.base {
+        GuestBase::Image => of_image().unwrap_or(BARE_TEMPLATE),
+        GuestBase::Disks => BARE_TEMPLATE,
+        GuestBase::Template(name) => name,
+    };
     let template = template_for(host, xe, template).await?;
     if image.is_none() && spec.boot.is_none() && spec.disks.is_empty() {
         return Err(Error::invalid(object, "it has no image, no kernel and no disk to boot from"));
@@ -253,7 +260,32 @@ async fn plan<'a>(host: &'a HostShared, xe: &Xe, spec: &'a GuestSpec) -> Result<
         vifs.push((mac, uuid, network));
     }
     let max_memory = spec.max_memory.max(memory);
-    Ok(Plan { spec, image, kind, boot, template, memory, max_memory, address, vifs })
+    let sr = match &spec.storage {
+        Some(name) => Some(storage(xe, name, &object).await?),
+        None => host.default_sr(),
+    };
+    Ok(Plan { spec, image, kind, boot, template, memory, max_memory, address, vifs, sr })
+}
+
+/// The storage of this name or UUID.
+async fn storage(xe: &Xe, name: &str, object: &str) -> Result<Uuid> {
+    let list = XeCommand::new("sr-list").fields(&["uuid", "name-label"]);
+    let text = xe.run(&list).await.map_err(|error| error.during("define", object))?;
+    let mut found: Vec<Uuid> = Vec::new();
+    let mut known = Vec::new();
+    for record in records(&text) {
+        let record = record?;
+        let (uuid, label): (Uuid, &str) = (record.parse("uuid")?, record.require("name-label")?);
+        if label == name || uuid.to_string() == name {
+            found.push(uuid);
+        }
+        known.push(label.to_owned());
+    }
+    match found.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(Error::NotFound { kind: "storage", name: name.to_owned(), known }),
+        _ => Err(Error::invalid(format!("storage {name:?}"), "several have that name")),
+    }
 }
 
 fn boot_of(image: &GuestImage) -> Option<Boot> {
@@ -310,7 +342,7 @@ impl Plan<'_> {
         let install = XeCommand::new("vm-install")
             .param("template-uuid", self.template.uuid.to_string())
             .param("new-name-label", token)
-            .maybe("sr-uuid", host.default_sr.map(|uuid| uuid.to_string()))
+            .maybe("sr-uuid", self.sr.map(|uuid| uuid.to_string()))
             .deadline(host.entry.deadlines.suspend)
             .kept();
         let mut chain = vec![taken, install];

@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use uuid::Uuid;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{
-    Abilities, DomainView, EvidenceSource, Guest, GuestShells, GuestSpec, Host, HostInfo,
-    HostInventory, Memory, Network, NetworkSpec, Reach, Scope,
+    Abilities, Ability, DomainView, EvidenceSource, Guest, GuestShells, GuestSpec, Host, HostInfo,
+    HostInventory, Interfaces, Memory, Network, NetworkSpec, Pooling, Reach, Scope, Storages,
+    Templates,
 };
 use xenrt_core::remote::{Command, ObservedShell, Shell, ShellExt as _};
 use xenrt_core::{Error, Result};
@@ -19,10 +20,14 @@ use xenrt_core::{Error, Result};
 use crate::define::{self, Template};
 use crate::error::TOOLSTACK;
 use crate::guest::{GuestShared, XapiGuest};
+use crate::interfaces::XapiInterfaces;
 use crate::networks::Known;
 use crate::observe::{Vbd, Vm};
 use crate::parse::{records, values};
+use crate::pool::XapiPooling;
 use crate::product::Product;
+use crate::storage::XapiStorages;
+use crate::templates::XapiTemplates;
 use crate::xe::{Xe, XeCommand};
 use crate::{evidence, inventory, networks, observe};
 
@@ -57,7 +62,7 @@ pub(crate) struct HostShared {
     pub(crate) product: Product,
     pub(crate) abilities: Abilities,
     /// The storage that new disks go to.
-    pub(crate) default_sr: Option<Uuid>,
+    default_sr: Mutex<Option<Uuid>>,
     /// Whether dom0 has `xl`, so that the hypervisor can be asked without xapi.
     pub(crate) has_xl: bool,
     pub(crate) xe: Xe,
@@ -128,7 +133,7 @@ impl HostShared {
             uuid: host,
             product,
             abilities,
-            default_sr,
+            default_sr: Mutex::new(default_sr),
             has_xl,
             xe,
             shell,
@@ -139,6 +144,15 @@ impl HostShared {
             names: Mutex::default(),
             making: Mutex::default(),
         }
+    }
+
+    /// The storage that new disks go to, if there is one.
+    pub(crate) fn default_sr(&self) -> Option<Uuid> {
+        *locked(&self.default_sr)
+    }
+
+    pub(crate) fn set_default_sr(&self, sr: Option<Uuid>) {
+        *locked(&self.default_sr) = sr;
     }
 
     pub(crate) fn known_networks(&self) -> Vec<Known> {
@@ -457,6 +471,26 @@ impl Host for XapiHost {
 
     async fn remove_network(&self, name: &str) -> Result<()> {
         networks::remove(&self.shared, &self.xe(), name).await
+    }
+
+    fn storages(&self) -> Result<Arc<dyn Storages>> {
+        self.require(Ability::Storage)?;
+        Ok(Arc::new(XapiStorages(self.clone())))
+    }
+
+    fn templates(&self) -> Result<Arc<dyn Templates>> {
+        self.require(Ability::Templates)?;
+        Ok(Arc::new(XapiTemplates(self.clone())))
+    }
+
+    fn pooling(&self) -> Result<Arc<dyn Pooling>> {
+        self.require(Ability::Pool)?;
+        Ok(Arc::new(XapiPooling(self.clone())))
+    }
+
+    fn interfaces(&self) -> Result<Arc<dyn Interfaces>> {
+        self.require(Ability::Interfaces)?;
+        Ok(Arc::new(XapiInterfaces(self.clone())))
     }
 
     async fn inventory(&self) -> Result<HostInventory> {

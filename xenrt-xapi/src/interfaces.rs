@@ -1,13 +1,18 @@
 //! Physical interfaces, VLANs and bonds of a host.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use uuid::Uuid;
-use xenrt_core::model::{Host as _, MacAddress};
+use xenrt_core::model::{
+    self, Host, HostAddressing, InterfaceAddress, Interfaces, MacAddress, Network, NetworkSpec,
+};
 use xenrt_core::remote::{Wait, wait_until};
 use xenrt_core::{Error, Result};
 
 use crate::host::XapiHost;
+use crate::networks;
 use crate::parse::records;
 use crate::xe::{XeCommand, XeError};
 
@@ -230,5 +235,177 @@ impl XapiHost {
         };
         let object = format!("interface {interface} of host {:?}", self.name());
         self.xe().run(&command).await.map(drop).map_err(|error| error.during("configure", &object))
+    }
+}
+
+/// The interfaces of a host, as the object model has them.
+#[derive(Debug, Clone)]
+pub(crate) struct XapiInterfaces(pub(crate) XapiHost);
+
+/// One of them with what it is to xapi.
+struct Pif {
+    uuid: Uuid,
+    interface: model::Interface,
+}
+
+impl XapiInterfaces {
+    /// One call.
+    async fn pifs(&self) -> Result<Vec<Pif>> {
+        let list = XeCommand::new("pif-list").param("host-uuid", self.0.uuid().to_string());
+        let list = list.fields(&[
+            "uuid",
+            "device",
+            "MAC",
+            "MTU",
+            "VLAN",
+            "management",
+            "network-uuid",
+            "IP-configuration-mode",
+            "IP",
+            "netmask",
+        ]);
+        let text = self.0.xe().run(&list).await;
+        let text = text.map_err(|error| error.during("list", "interfaces"))?;
+        let mut pifs = Vec::new();
+        for record in records(&text) {
+            let record = record?;
+            let device = record.require("device")?;
+            let device = match record.get("VLAN") {
+                Some(tag) if tag != "-1" => format!("{device}.{tag}"),
+                _ => device.to_owned(),
+            };
+            let address = record.get("IP").and_then(|text| text.parse().ok());
+            let netmask: Option<Ipv4Addr> =
+                record.get("netmask").and_then(|text| text.parse().ok());
+            let addressing = match (record.get("IP-configuration-mode"), address, netmask) {
+                (Some("DHCP"), ..) => HostAddressing::Dhcp,
+                (Some("Static"), Some(address), Some(netmask)) => {
+                    // A mask of ones is at most 32 of them.
+                    let prefix = u8::try_from(netmask.to_bits().leading_ones()).unwrap_or(32);
+                    HostAddressing::Static(InterfaceAddress { address, prefix })
+                }
+                _ => HostAddressing::None,
+            };
+            let network: Uuid = record.parse("network-uuid")?;
+            pifs.push(Pif {
+                uuid: record.parse("uuid")?,
+                interface: model::Interface {
+                    device,
+                    mac: record.parse("MAC")?,
+                    network: Some(networks::name_of(&self.0.shared, network)),
+                    management: record.get("management") == Some("true"),
+                    addressing,
+                    mtu: record.get("MTU").and_then(|text| text.parse().ok()).unwrap_or(1500),
+                },
+            });
+        }
+        Ok(pifs)
+    }
+
+    async fn pif(&self, holds: impl Fn(&model::Interface) -> bool, name: &str) -> Result<Uuid> {
+        let pifs = self.pifs().await?;
+        let found = pifs.iter().find(|pif| holds(&pif.interface)).map(|pif| pif.uuid);
+        found.ok_or_else(|| Error::NotFound {
+            kind: "network interface",
+            name: name.to_owned(),
+            known: pifs.into_iter().map(|pif| pif.interface.device).collect(),
+        })
+    }
+
+    /// Makes a network and connects it; it is removed where that fails.
+    async fn connected(
+        &self,
+        name: &str,
+        connect: impl AsyncFnOnce(Uuid) -> Result<()>,
+    ) -> Result<Network> {
+        let (shared, xe) = (&self.0.shared, self.0.xe());
+        networks::define(shared, &xe, &NetworkSpec::isolated(name)).await?;
+        let connected = match networks::uuid_of(shared, &xe, name).await {
+            Ok(network) => connect(network).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = connected {
+            networks::remove(shared, &xe, name).await?;
+            return Err(error);
+        }
+        let networks = networks::list(shared, &xe).await?;
+        let known = networks.iter().map(|network| network.name.clone()).collect();
+        let made = networks.into_iter().find(|network| network.name == name);
+        made.ok_or_else(|| Error::NotFound { kind: "network", name: name.to_owned(), known })
+    }
+}
+
+#[async_trait]
+impl Interfaces for XapiInterfaces {
+    fn host(&self) -> &dyn Host {
+        &self.0
+    }
+
+    fn handle(&self) -> Arc<dyn Interfaces> {
+        Arc::new(self.clone())
+    }
+
+    /// Three calls.
+    async fn list(&self) -> Result<Vec<model::Interface>> {
+        // The names of networks are those of now.
+        networks::list(&self.0.shared, &self.0.xe()).await?;
+        Ok(self.pifs().await?.into_iter().map(|pif| pif.interface).collect())
+    }
+
+    async fn request_vlan(&self, name: &str, device: &str, tag: u16) -> Result<Network> {
+        let pif = self.pif(|own| own.device == device, device).await?;
+        self.connected(name, async |network| self.0.create_vlan(pif, tag, network).await.map(drop))
+            .await
+    }
+
+    async fn request_bond(
+        &self,
+        name: &str,
+        devices: &[String],
+        mode: model::BondMode,
+    ) -> Result<Network> {
+        let mut pifs = Vec::new();
+        for device in devices {
+            pifs.push(self.pif(|own| own.device == *device, device).await?);
+        }
+        let mode = match mode {
+            model::BondMode::BalanceSlb => BondMode::BalanceSlb,
+            model::BondMode::ActiveBackup => BondMode::ActiveBackup,
+            model::BondMode::Lacp => BondMode::Lacp,
+        };
+        self.connected(name, async |network| {
+            self.0.create_bond(&pifs, network, mode).await.map(drop)
+        })
+        .await
+    }
+
+    /// Two calls. xapi's own are IPv4 alone here.
+    async fn request_addressing(&self, network: &str, how: HostAddressing) -> Result<()> {
+        let pif = self.pif(|own| own.network.as_deref() == Some(network), network).await?;
+        let how = match how {
+            HostAddressing::None => Addressing::None,
+            HostAddressing::Dhcp => Addressing::Dhcp,
+            HostAddressing::Static(InterfaceAddress { address: IpAddr::V4(address), prefix }) => {
+                let ones = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+                Addressing::Static { address, netmask: Ipv4Addr::from(ones), gateway: None }
+            }
+            HostAddressing::Static(address) => {
+                let problem = "this library gives interfaces of xapi IPv4 addresses alone";
+                return Err(Error::invalid(format!("address {address}"), problem));
+            }
+        };
+        self.0.configure_interface(pif, how).await
+    }
+
+    /// The interface is taken from its network and given back, since it learns it then. Four calls.
+    async fn request_mtu(&self, network: &str, mtu: u32) -> Result<()> {
+        let pif = self.pif(|own| own.network.as_deref() == Some(network), network).await?;
+        let xe = self.0.xe();
+        let uuid = networks::uuid_of(&self.0.shared, &xe, network).await?;
+        let set = XeCommand::new("network-param-set").uuid(uuid).param("MTU", mtu.to_string());
+        let commands =
+            [set, XeCommand::new("pif-unplug").uuid(pif), XeCommand::new("pif-plug").uuid(pif)];
+        let object = format!("network {network:?}");
+        xe.run_all(&commands).await.map(drop).map_err(|error| error.during("set up", &object))
     }
 }

@@ -32,7 +32,7 @@
 //! | attribute | what |
 //! |---|---|
 //! | `xe_server`, `xe_port`, `xe_user` | where `xe` is to log in, when not through the local socket |
-//! | `xe_password_file` | a file on this machine with the password |
+//! | `xe_password_file` | a file on this machine with the password; also what a pool is joined with whose coordinator this is |
 
 mod copies;
 mod define;
@@ -58,6 +58,7 @@ mod requests;
 mod snapshots;
 mod storage;
 mod tasks;
+mod templates;
 mod toolstack;
 #[cfg(test)]
 mod transcripts;

@@ -198,6 +198,7 @@ pub(crate) async fn remove(host: &HostShared, xe: &Xe, name: &str) -> Result<()>
         let message = format!("{} VIFs of guests are on it", vifs.len());
         return Err(error::refusal(ToolstackErrorKind::BadState, "remove", &object, message));
     }
+    disconnect(xe, known.uuid, &object).await?;
     match xe.run(&XeCommand::new("network-destroy").uuid(known.uuid)).await {
         Ok(_) => {}
         Err(error) if error.is_missing_object() => {}
@@ -209,6 +210,29 @@ pub(crate) async fn remove(host: &HostShared, xe: &Xe, name: &str) -> Result<()>
         Err(error) => return Err(error.during("remove", &object)),
     }
     host.know_networks(networks.iter().filter(|own| own.uuid != known.uuid).cloned().collect());
+    Ok(())
+}
+
+/// Removes the VLANs and bonds that connect a network which this library made; the interfaces below
+/// them stay.
+async fn disconnect(xe: &Xe, network: Uuid, object: &str) -> Result<()> {
+    let during = |error: crate::xe::XeError| error.during("remove", object);
+    let pifs = XeCommand::new("pif-list").param("network-uuid", network.to_string());
+    for pif in xe.uuids(pifs).await.map_err(during)? {
+        let ways = [
+            ("vlan-list", "untagged-PIF", "vlan-destroy"),
+            ("bond-list", "master", "bond-destroy"),
+        ];
+        for (list, field, destroy) in ways {
+            let list = XeCommand::new(list).param(field, pif.to_string());
+            for link in xe.uuids(list).await.map_err(during)? {
+                match xe.run(&XeCommand::new(destroy).uuid(link)).await {
+                    Err(error) if error.is_missing_object() => {}
+                    result => drop(result.map_err(during)?),
+                }
+            }
+        }
+    }
     Ok(())
 }
 

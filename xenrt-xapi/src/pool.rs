@@ -1,13 +1,17 @@
 //! The pool and its hosts: maintenance, membership, the coordinator.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use uuid::Uuid;
-use xenrt_core::Result;
-use xenrt_core::model::{Ability, Host as _};
+use xenrt_core::lab::HostEntry;
+use xenrt_core::model::{Ability, Host, PoolMember, Pooling};
 use xenrt_core::remote::{Wait, wait_until};
+use xenrt_core::{Error, Result};
 
 use crate::host::XapiHost;
+use crate::networks;
 use crate::parse::{not_understood, records};
 use crate::xe::{ApiCode, XeCommand};
 
@@ -197,5 +201,96 @@ impl XapiHost {
         .pausing_at_most(Duration::from_secs(5))
         .within(self.entry().deadlines.host_boot)
         .await
+    }
+}
+
+impl XapiHost {
+    /// Asks for the storage that new disks go to. One call.
+    pub(crate) async fn learn_default_storage(&self) -> Result<()> {
+        let list = XeCommand::new("pool-list").fields(&["uuid", "default-SR"]);
+        let text = self.xe().run(&list).await;
+        let text = text.map_err(|error| error.during("describe", "the pool"))?;
+        let pool = records(&text).next().transpose()?.unwrap_or_default();
+        self.shared.set_default_sr(pool.get("default-SR").and_then(|uuid| uuid.parse().ok()));
+        Ok(())
+    }
+
+    /// Learns what belongs to the pool that it has joined. Three calls.
+    async fn learn_pool(&self) -> Result<()> {
+        self.learn_default_storage().await?;
+        // Those that are used are asked for then.
+        self.shared.know_templates(Vec::new());
+        networks::list(&self.shared, &self.xe()).await.map(drop)
+    }
+}
+
+/// The pool of a host, as the object model has it.
+#[derive(Debug, Clone)]
+pub(crate) struct XapiPooling(pub(crate) XapiHost);
+
+/// As whom a coordinator lets other hosts in, from the attributes of its entry in the lab.
+fn credentials(entry: &HostEntry) -> Result<(String, String)> {
+    let attribute = |name: &str| entry.attributes.get(name).map(String::as_str);
+    let file = attribute("xe_password_file").ok_or_else(|| {
+        let problem = "its pool is joined with its password: say in `xe_password_file` of its \
+                       `attributes` in the lab file where that is";
+        Error::invalid(format!("host {:?}", entry.name), problem)
+    })?;
+    let password = std::fs::read_to_string(file).map_err(|source| Error::Io {
+        action: "cannot read",
+        path: file.to_owned(),
+        source,
+    })?;
+    let user = attribute("xe_user").unwrap_or("root").to_owned();
+    Ok((user, password.trim_end_matches(['\n', '\r']).to_owned()))
+}
+
+#[async_trait]
+impl Pooling for XapiPooling {
+    fn host(&self) -> &dyn Host {
+        &self.0
+    }
+
+    fn handle(&self) -> Arc<dyn Pooling> {
+        Arc::new(self.clone())
+    }
+
+    async fn own_id(&self) -> Result<String> {
+        Ok(self.0.uuid().to_string())
+    }
+
+    /// Two calls.
+    async fn members(&self) -> Result<Vec<PoolMember>> {
+        let hosts = self.0.pool_hosts().await?.into_iter();
+        let member = |host: PoolHost| PoolMember {
+            id: host.uuid.to_string(),
+            name: host.name,
+            coordinator: host.coordinator,
+            live: host.enabled && host.live,
+        };
+        Ok(hosts.map(member).collect())
+    }
+
+    /// By the address that the coordinator itself says, and with the password that the lab file
+    /// names (`xe_password_file`).
+    async fn request_join(&self, coordinator: &Arc<dyn Host>) -> Result<()> {
+        let Some(head) = XapiHost::of(coordinator.as_ref()) else {
+            let problem = format!("it is managed by {}, not by xapi", coordinator.toolstack());
+            return Err(Error::invalid(format!("host {:?}", coordinator.name()), problem));
+        };
+        let hosts = head.pool_hosts().await?;
+        let own = hosts.iter().find(|host| host.uuid == head.uuid());
+        let Some(own) = own.filter(|own| own.coordinator) else {
+            let problem = "it is not the coordinator of its pool";
+            return Err(Error::invalid(format!("host {:?}", coordinator.name()), problem));
+        };
+        let (user, password) = credentials(coordinator.entry())?;
+        self.0.join_pool(&own.address, &user, &password).await?;
+        self.0.learn_pool().await
+    }
+
+    /// One call. The host reboots, and its local storage is made anew.
+    async fn request_leave(&self) -> Result<()> {
+        self.0.eject_from_pool(self.0.uuid()).await
     }
 }

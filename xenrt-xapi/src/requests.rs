@@ -251,7 +251,7 @@ impl Request<'_> {
 
     async fn attach_disk(&self, spec: &DiskSpec) -> Result<()> {
         let (vm, vbds) = self.vbds().await?;
-        let (object, sr) = (self.guest.object(), self.host.default_sr);
+        let (object, sr) = (self.guest.object(), self.host.default_sr());
         let vbd = define::add_disk(self.xe, self.guest.uuid, spec, &vbds, sr, &object).await?;
         if vm.power.has_domain()
             && let Err(error) = self.plug("vbd", vbd.uuid).await

@@ -1,13 +1,15 @@
 //! Storage repositories.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use uuid::Uuid;
-use xenrt_core::Result;
-use xenrt_core::model::{Host as _, Memory};
+use xenrt_core::model::{self, Host, Memory, StorageSource, Storages};
+use xenrt_core::{Error, Result};
 
 use crate::host::XapiHost;
-use crate::parse::records;
+use crate::parse::{records, values};
 use crate::xe::{ApiCode, XeCommand, XeError};
 
 /// A storage to be created, by its driver and what the driver must be told.
@@ -248,4 +250,148 @@ impl XapiHost {
             result => result.map(drop).map_err(during),
         }
     }
+}
+
+/// The key in `other-config` of storage that this library made; no other is ever removed.
+const MARK: &str = "xenrt";
+
+/// The storage of the pool, as the object model has it.
+#[derive(Debug, Clone)]
+pub(crate) struct XapiStorages(pub(crate) XapiHost);
+
+/// What is asked of xapi for a storage of the object model.
+fn specification(spec: &model::StorageSpec) -> Result<StorageSpec> {
+    let name = spec.name.as_str();
+    let made = match &spec.source {
+        StorageSource::Ext { device } => StorageSpec::ext(name, device),
+        StorageSource::Lvm { device } => StorageSpec::lvm(name, device),
+        StorageSource::Nfs { server, path } => StorageSpec::nfs(name, server, path),
+        StorageSource::Iscsi { target, iqn, scsi_id } => {
+            StorageSpec::iscsi(name, target, iqn, scsi_id)
+        }
+        StorageSource::FibreChannel { scsi_id } => {
+            StorageSpec::of(name, "lvmohba", true, &[("SCSIid", scsi_id)])
+        }
+        StorageSource::Smb { location, user, password_file } => {
+            let password = std::fs::read_to_string(password_file).map_err(|source| Error::Io {
+                action: "cannot read",
+                path: password_file.display().to_string(),
+                source,
+            })?;
+            StorageSpec::smb(name, location, user, password.trim_end_matches(['\n', '\r']))
+        }
+        StorageSource::Iso { location } => StorageSpec::iso(name, location),
+        other => {
+            let problem = format!("this library cannot make one of {} with xapi", other.name());
+            return Err(Error::invalid(format!("storage {name:?}"), problem));
+        }
+    };
+    Ok(match spec.nfs_version {
+        Some(version) => made.device_config("nfsversion", &version.to_string()),
+        None => made,
+    })
+}
+
+#[async_trait]
+impl Storages for XapiStorages {
+    fn host(&self) -> &dyn Host {
+        &self.0
+    }
+
+    fn handle(&self) -> Arc<dyn Storages> {
+        Arc::new(self.clone())
+    }
+
+    /// One call.
+    async fn list(&self) -> Result<Vec<model::Storage>> {
+        let list = XeCommand::new("sr-list").fields(&[
+            "uuid",
+            "name-label",
+            "type",
+            "shared",
+            "physical-size",
+            "physical-utilisation",
+            "other-config",
+        ]);
+        let text = self.0.xe().run(&list).await;
+        let text = text.map_err(|error| error.during("list", "storage"))?;
+        let storage = |record: Result<crate::parse::Record<'_>>| {
+            let record = record?;
+            let config = record.get("other-config").map(values::map).unwrap_or_default();
+            // A storage that is not attached says -1.
+            let bytes =
+                |name: &str| record.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+            Ok(model::Storage {
+                id: record.parse::<Uuid>("uuid")?.to_string(),
+                name: record.require("name-label")?.to_owned(),
+                kind: record.require("type")?.to_owned(),
+                shared: record.get("shared") == Some("true"),
+                own: config.contains_key(MARK),
+                size: Memory::bytes(bytes("physical-size")),
+                used: Memory::bytes(bytes("physical-utilisation")),
+            })
+        };
+        records(&text).map(storage).collect()
+    }
+
+    /// Three calls.
+    async fn request_create(&self, spec: &model::StorageSpec) -> Result<model::Storage> {
+        let uuid = self.0.create_storage(&specification(spec)?).await?;
+        let object = format!("storage {:?}", spec.name);
+        let mark =
+            XeCommand::new("sr-param-set").uuid(uuid).param(format!("other-config:{MARK}"), "true");
+        if let Err(error) = self.0.xe().run(&mark).await {
+            // One that is not marked would never be removed.
+            self.0.destroy_storage(uuid).await?;
+            return Err(error.during("create", &object));
+        }
+        self.find(&uuid.to_string()).await
+    }
+
+    /// As [`destroy_storage`](XapiHost::destroy_storage); one of CDs is forgotten.
+    async fn request_remove(&self, storage: &model::Storage) -> Result<()> {
+        let uuid = uuid_of(storage)?;
+        match storage.kind.as_str() {
+            "iso" => self.0.forget_storage(uuid).await,
+            _ => self.0.destroy_storage(uuid).await,
+        }
+    }
+
+    /// Two calls.
+    async fn default_storage(&self) -> Result<Option<model::Storage>> {
+        self.0.learn_default_storage().await?;
+        let id = self.0.shared.default_sr().map(|uuid| uuid.to_string());
+        Ok(self.list().await?.into_iter().find(|own| Some(&own.id) == id.as_ref()))
+    }
+
+    /// Also for crash dumps and suspended guests, as the original did. Two calls.
+    async fn request_default(&self, storage: Option<&model::Storage>) -> Result<()> {
+        let uuid = storage.map(uuid_of).transpose()?;
+        let during = |error: XeError| error.during("set the default storage of", "the pool");
+        let xe = self.0.xe();
+        let pools = xe.uuids(XeCommand::new("pool-list")).await.map_err(during)?;
+        let Some(pool) = pools.first() else {
+            return Err(crate::parse::not_understood("xe pool-list", "a pool", ""));
+        };
+        let value = uuid.map(|uuid| uuid.to_string()).unwrap_or_default();
+        let set = XeCommand::new("pool-param-set")
+            .uuid(*pool)
+            .param("default-SR", value.as_str())
+            .param("crash-dump-SR", value.as_str())
+            .param("suspend-image-SR", value.as_str());
+        let done = match xe.run(&set).await {
+            // The same when it is done twice.
+            Err(error) if error.is_ambiguous() => xe.run(&set).await,
+            result => result,
+        };
+        done.map_err(during)?;
+        self.0.shared.set_default_sr(uuid);
+        Ok(())
+    }
+}
+
+fn uuid_of(storage: &model::Storage) -> Result<Uuid> {
+    storage.id.parse().map_err(|_| {
+        Error::invalid(format!("storage {:?}", storage.name), "its id is no UUID of xapi")
+    })
 }

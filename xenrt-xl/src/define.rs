@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use uuid::Uuid;
-use xenrt_core::model::{DiskSpec, GuestSpec};
+use xenrt_core::model::GuestSpec;
 use xenrt_core::remote::Shell;
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
@@ -155,7 +155,7 @@ pub(crate) async fn define(
         script = script.step(networks::require(&vif.network));
     }
     let image = spec.image.as_deref().map(|name| entry.image_for(name)).transpose()?;
-    let image_disk = image.and_then(|image| image.disk.as_deref()).map(DiskSpec::copy_of);
+    let image_disk = spec.image_disk(image);
     for (spec, disk) in image_disk.iter().chain(&spec.disks).zip(&definition.disks) {
         script = disks::make(script, spec, disk);
     }

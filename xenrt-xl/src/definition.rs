@@ -119,6 +119,7 @@ impl Definition {
         address: Option<IpAddr>,
     ) -> Result<Self> {
         let what = || format!("guest {:?}", spec.name);
+        spec.require_abilities(TOOLSTACK, abilities)?;
         let image = spec.image.as_deref().map(|name| entry.image_for(name)).transpose()?;
         let boot = boot_of(spec, entry, address)?;
         let kind = kind_of(spec, entry, abilities, &boot)?;
@@ -146,7 +147,7 @@ impl Definition {
             address,
             on_crash: spec.on_crash,
         };
-        let image_disk = image.and_then(|image| image.disk.as_deref()).map(DiskSpec::copy_of);
+        let image_disk = spec.image_disk(image);
         for disk in image_disk.iter().chain(&spec.disks) {
             let disk = definition.disk_for(disk, folder)?;
             definition.disks.push(disk);

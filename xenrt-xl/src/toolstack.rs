@@ -160,6 +160,10 @@ impl Facts {
         }
         abilities.remove(Snapshots, "xl has none");
         abilities.remove(Pool, "xl manages one host");
+        abilities.remove(Ability::Storage, "xl keeps disks where it is told, and makes no storage");
+        abilities.remove(Ability::Templates, "xl has none");
+        let interfaces = "network interfaces are those of dom0's distribution, not xl's";
+        abilities.remove(Ability::Interfaces, interfaces);
         debug_assert!(
             [Suspend, Save, VcpuHotplug, MemoryHotplug, DiskHotplug, VifHotplug, RenameRunning]
                 .into_iter()

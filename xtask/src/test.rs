@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use xenrt_core::seconds::Readable;
+
 /// One step: its name, the words for cargo, and environment variables.
 struct Step {
     name: &'static str,
@@ -199,6 +201,6 @@ fn print_flaky(folder: &Path) {
 fn print_times(times: &[(&str, Duration)]) {
     anstream::eprintln!("\ntimes:");
     for (name, time) in times {
-        anstream::eprintln!("  {name:<12} {:>7.1} s", time.as_secs_f64());
+        anstream::eprintln!("  {name:<12} {:>11}", Readable(*time).to_string());
     }
 }

@@ -57,7 +57,7 @@ impl TestCase for FairShare {
         }
         let shares = || used.iter().map(|used| used / equal);
         for (guest, share) in self.guests.iter().zip(shares()) {
-            cx.value(&format!("share of {}", guest.name()), share, "");
+            cx.value(format!("share of {}", guest.name()), share, "");
         }
         let starved: Vec<String> = self
             .guests

@@ -12,7 +12,7 @@ use super::context::CheckContext;
 use super::fixture::Fixture;
 use super::problem::Problem;
 use super::profile::{CheckResult, Profile, Verdict};
-use crate::model::{Ability, Host, HostInventory, Scope, Undo};
+use crate::model::{Ability, Host, HostInventory, Scope};
 use crate::seconds::Readable;
 use crate::seconds::micros;
 
@@ -303,10 +303,11 @@ async fn undo_all(scope: &Scope) -> Vec<String> {
     let mut wrong = Vec::new();
     while let Some(undo) = scope.take_last() {
         let what = undo.description().to_owned();
-        match timeout(Undo::DEADLINE, undo.run()).await {
+        let deadline = undo.deadline();
+        match timeout(deadline, undo.run()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => wrong.push(format!("could not {what}: {error}")),
-            Err(_) => wrong.push(format!("could not {what} within {}", Readable(Undo::DEADLINE))),
+            Err(_) => wrong.push(format!("could not {what} within {}", Readable(deadline))),
         }
     }
     wrong

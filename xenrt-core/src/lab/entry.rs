@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Deadlines, GuestImage};
+use super::{Deadlines, GuestImage, LabNic, LabStorage};
 use crate::remote::{Gateway, SshHop, SshTarget};
 use crate::{Error, Result};
 
@@ -44,6 +44,22 @@ pub struct HostEntry {
     /// Guest images that it has.
     #[serde(default)]
     pub images: Vec<GuestImage>,
+    /// Its network interfaces, as far as sequences may use them.
+    #[serde(default)]
+    pub nics: Vec<LabNic>,
+    /// The tags of the VLANs that its interfaces carry, by the names by which sequences know them:
+    /// `VR01`.
+    #[serde(default)]
+    pub vlans: BTreeMap<String, u16>,
+    /// Tags of VLANs that a run may have for itself.
+    #[serde(default)]
+    pub private_vlans: Vec<u16>,
+    /// What storage can be made of on it.
+    #[serde(default)]
+    pub storage: Vec<LabStorage>,
+    /// Whether several runs use it: it is given out for guests of `<sharedhost>` alone.
+    #[serde(default)]
+    pub shared: bool,
     /// How long things may take on it.
     #[serde(default)]
     pub deadlines: Deadlines,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::{HostDemand, HostEntry, LabNote, LabProvider};
-use crate::model::{Host, Toolstack};
+use crate::model::{Host, StorageSource, Toolstack};
 use crate::{Error, Result};
 
 /// A lab of real hosts.
@@ -62,6 +62,11 @@ impl LabFile {
             for file in [&mut host.key, &mut host.known_hosts].into_iter().chain(images) {
                 *file = file.take().map(|file| resolve(folder, file));
             }
+            for storage in &mut host.storage {
+                if let StorageSource::Smb { password_file, .. } = &mut storage.source {
+                    *password_file = resolve(folder, std::mem::take(password_file));
+                }
+            }
         }
         Ok(lab)
     }
@@ -98,7 +103,8 @@ fn resolve(folder: &Path, file: PathBuf) -> PathBuf {
     }
 }
 
-/// Gives out the hosts of a lab file: the first host for the first demand, and so on.
+/// Gives out the hosts of a lab file: the first host for the first demand, and so on. Hosts that
+/// several runs use are given for demands that allow it alone, and before others.
 #[derive(Debug)]
 pub struct LabFileProvider {
     lab: LabFile,
@@ -110,6 +116,32 @@ impl LabFileProvider {
     /// Hosts of `lab`, managed by one of `toolstacks`. `name` is what errors call the lab.
     pub fn new(lab: LabFile, name: impl Into<String>, toolstacks: Vec<Arc<dyn Toolstack>>) -> Self {
         Self { lab, name: name.into(), toolstacks }
+    }
+
+    fn choose(&self, demands: &[HostDemand]) -> Result<Vec<&HostEntry>> {
+        let mut own = self.lab.hosts.iter().filter(|host| !host.shared);
+        let mut shared = self.lab.hosts.iter().filter(|host| host.shared);
+        let missing = || {
+            let (all, of_run) = (demands.len(), self.machines().unwrap_or_default());
+            let beside = demands.iter().filter(|demand| demand.shared).count();
+            let beside = match beside {
+                0 => String::new(),
+                n => format!(", {n} of them may be shared with other runs (`shared = true`)"),
+            };
+            Error::lab(format!(
+                "the run needs {all} hosts{beside}, and the {} has {of_run} besides {} that are \
+                 shared",
+                self.description(),
+                self.lab.hosts.len() - of_run
+            ))
+        };
+        // Whoever needs a host alone comes first, so that the others take what is left.
+        let mut chosen: Vec<Option<&HostEntry>> =
+            demands.iter().map(|demand| if demand.shared { None } else { own.next() }).collect();
+        for (chosen, _) in chosen.iter_mut().zip(demands).filter(|(_, demand)| demand.shared) {
+            *chosen = shared.next().or_else(|| own.next());
+        }
+        chosen.into_iter().collect::<Option<_>>().ok_or_else(missing)
     }
 
     fn toolstack(&self, entry: &HostEntry) -> Result<&Arc<dyn Toolstack>> {
@@ -129,20 +161,17 @@ impl LabProvider for LabFileProvider {
         format!("lab file {}", self.name)
     }
 
+    fn machines(&self) -> Option<usize> {
+        Some(self.lab.hosts.iter().filter(|host| !host.shared).count())
+    }
+
     async fn acquire(
         &self,
         demands: &[HostDemand],
         note: &(dyn Fn(LabNote) + Send + Sync),
     ) -> Result<Vec<Arc<dyn Host>>> {
-        if self.lab.hosts.len() < demands.len() {
-            return Err(Error::lab(format!(
-                "the run needs {} hosts and the {} has {}",
-                demands.len(),
-                self.description(),
-                self.lab.hosts.len()
-            )));
-        }
-        let connections = self.lab.hosts.iter().take(demands.len()).map(|entry| async move {
+        let entries = self.choose(demands)?;
+        let connections = entries.into_iter().map(|entry| async move {
             note(LabNote { message: format!("connecting to {}", entry.name), fraction: None });
             self.toolstack(entry)?.connect(entry).await
         });

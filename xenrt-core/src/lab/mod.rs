@@ -8,9 +8,11 @@ mod entry;
 mod file;
 mod image;
 mod provider;
+mod wiring;
 
 pub use deadlines::Deadlines;
 pub use entry::{AddressPool, GuestNetwork, HostEntry};
 pub use file::{LabFile, LabFileProvider};
 pub use image::GuestImage;
 pub use provider::{HostDemand, LabNote, LabProvider};
+pub use wiring::{LabNic, LabStorage};

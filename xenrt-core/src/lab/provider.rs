@@ -15,6 +15,8 @@ pub struct HostDemand {
     /// Abilities that it must have. Where a lab can choose, it chooses a host that has them; where
     /// it cannot, tests that need them are skipped.
     pub requires: Vec<Ability>,
+    /// Whether it may be one that other runs use at the same time.
+    pub shared: bool,
 }
 
 /// Something worth telling while hosts are made ready: `building images: dom0 (23 s)`.
@@ -32,6 +34,12 @@ pub struct LabNote {
 pub trait LabProvider: Send + Sync + std::fmt::Debug {
     /// What kind of lab this is, for people: `the virtual lab`, `lab file lab.toml`.
     fn description(&self) -> String;
+
+    /// How many hosts it can give to one run, where that is known: what an `<allhosts>` without an
+    /// end means. Those that several runs use do not count.
+    fn machines(&self) -> Option<usize> {
+        None
+    }
 
     /// Hosts for all demands, in their order. `note` is called with progress, from any task.
     ///

@@ -44,11 +44,17 @@ pub enum Ability {
     Networks,
     /// More hosts than one that act as a pool.
     Pool,
+    /// Making and removing storage for the disks of guests.
+    Storage,
+    /// Templates: guests that others are made from.
+    Templates,
+    /// VLANs and bonds of the host's network interfaces, and their addresses.
+    Interfaces,
 }
 
 impl Ability {
     /// Every ability, in the order of the documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Pv,
         Self::Pvh,
         Self::Hvm,
@@ -64,6 +70,9 @@ impl Ability {
         Self::ConsoleLog,
         Self::Networks,
         Self::Pool,
+        Self::Storage,
+        Self::Templates,
+        Self::Interfaces,
     ];
 
     /// The name in attributes, sequence files and journals.
@@ -84,6 +93,9 @@ impl Ability {
             Self::ConsoleLog => "console_log",
             Self::Networks => "networks",
             Self::Pool => "pool",
+            Self::Storage => "storage",
+            Self::Templates => "templates",
+            Self::Interfaces => "interfaces",
         }
     }
 }

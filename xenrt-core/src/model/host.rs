@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 
 use super::{
-    Abilities, Ability, CreatedObject, DomainView, Guest, GuestSpec, HostInfo, LogMark, LogSource,
-    Network, NetworkSpec, ObjectKind, Scope, Undo, VifSpec,
+    Abilities, Ability, CreatedObject, DomainView, Guest, GuestSpec, HostInfo, Interfaces, LogMark,
+    LogSource, Network, NetworkSpec, ObjectKind, Pooling, Scope, Storages, Templates, Undo,
+    VifSpec,
 };
 use crate::lab::HostEntry;
 use crate::remote::{Command, Shell, ShellExt, Wait, wait_until};
@@ -170,7 +171,52 @@ pub trait Host: std::any::Any + Send + Sync + std::fmt::Debug {
     /// [`Error::Invalid`] where the lab does not say how to log in.
     fn guest_shell(&self, image: Option<&str>, address: IpAddr) -> Result<Arc<dyn Shell>>;
 
+    // ---- optional abilities ----
+
+    /// Its storage: the ability [`Storage`](Ability::Storage), where the toolstack has it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the reason where it has not.
+    fn storages(&self) -> Result<Arc<dyn Storages>> {
+        Err(self.lacks(Ability::Storage))
+    }
+
+    /// Its templates: the ability [`Templates`](Ability::Templates), where the toolstack has it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the reason where it has not.
+    fn templates(&self) -> Result<Arc<dyn Templates>> {
+        Err(self.lacks(Ability::Templates))
+    }
+
+    /// The pool that it is in: the ability [`Pool`](Ability::Pool), where the toolstack has it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the reason where it has not.
+    fn pooling(&self) -> Result<Arc<dyn Pooling>> {
+        Err(self.lacks(Ability::Pool))
+    }
+
+    /// Its network interfaces: the ability [`Interfaces`](Ability::Interfaces), where the toolstack
+    /// has it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the reason where it has not.
+    fn interfaces(&self) -> Result<Arc<dyn Interfaces>> {
+        Err(self.lacks(Ability::Interfaces))
+    }
+
     // ---- what is common to all toolstacks ----
+
+    /// That it has not got an ability, with the reason where that is known.
+    fn lacks(&self, ability: Ability) -> Error {
+        let (toolstack, abilities) = (self.toolstack().to_owned(), self.abilities());
+        let reason = match abilities.has(ability) {
+            true => Some("this version of the library cannot carry it out there".to_owned()),
+            false => abilities.reason(ability).map(str::to_owned),
+        };
+        Error::Unsupported { toolstack, ability, reason }
+    }
 
     /// Nothing where the host has the ability.
     ///

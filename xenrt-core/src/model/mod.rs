@@ -17,12 +17,16 @@ mod expectation;
 mod guest;
 mod host;
 pub(crate) mod inside;
+mod interfaces;
 mod log;
+mod pool;
 mod power;
 mod reach;
 mod scope;
 mod snapshot;
 mod spec;
+mod storage;
+mod templates;
 mod toolstack;
 mod units;
 mod verbs;
@@ -34,16 +38,20 @@ pub use check::{CheckReport, Difference, View, compare_guest};
 pub use expectation::{Expectation, ExpectedGuest};
 pub use guest::Guest;
 pub use host::{EvidenceSource, Host, HostInventory};
+pub use interfaces::{BondMode, HostAddressing, Interface, InterfaceAddress, Interfaces};
 pub use log::{LogMark, LogSource};
+pub use pool::{PoolMember, Pooling};
 pub use power::{PowerState, ShutdownMode};
 pub use reach::{GuestShells, Reach};
 pub use scope::{CreatedObject, ObjectKind, Scope, Undo};
 pub use snapshot::{Snapshot, SnapshotKind, Snapshots};
 pub(crate) use spec::validate_guest_name;
 pub use spec::{
-    Boot, CrashAction, DiskSource, DiskSpec, GuestKind, GuestSpec, NetworkKind, NetworkSpec,
-    VifSpec,
+    Boot, CrashAction, DiskSource, DiskSpec, GuestBase, GuestKind, GuestSpec, NetworkKind,
+    NetworkSpec, VifSpec,
 };
+pub use storage::{Storage, StorageSource, StorageSpec, Storages};
+pub use templates::{Template, Templates};
 pub use toolstack::Toolstack;
 pub use units::{MacAddress, Memory};
 pub use verbs::check::differences_from;

@@ -20,6 +20,12 @@ pub enum ObjectKind {
     Guest,
     /// A network.
     Network,
+    /// A storage, with all that is kept on it.
+    Storage,
+    /// A template, with its disks.
+    Template,
+    /// That a host is a member of the pool of another one, whose name this is.
+    PoolMember,
 }
 
 impl fmt::Display for ObjectKind {
@@ -27,6 +33,9 @@ impl fmt::Display for ObjectKind {
         f.write_str(match self {
             Self::Guest => "guest",
             Self::Network => "network",
+            Self::Storage => "storage",
+            Self::Template => "template",
+            Self::PoolMember => "member of pool",
         })
     }
 }
@@ -54,11 +63,13 @@ impl fmt::Display for CreatedObject {
 pub struct Undo {
     description: String,
     object: Option<CreatedObject>,
+    deadline: Duration,
     action: Box<dyn FnOnce() -> BoxFuture<'static, Result<()>> + Send>,
 }
 
 impl Undo {
-    /// How long one undo may take before the next one is tried.
+    /// How long one undo may take before the next one is tried, unless it is one that [takes
+    /// longer](Self::within).
     pub const DEADLINE: Duration = Duration::from_secs(120);
 
     /// An undo. `description` follows "undo: " in logs: `delete guest "tiny"`.
@@ -68,7 +79,7 @@ impl Undo {
         Fut: Future<Output = Result<()>> + Send + 'static,
     {
         let action = Box::new(|| Box::pin(action()) as BoxFuture<'static, _>);
-        Self { description: description.into(), object: None, action }
+        Self { description: description.into(), object: None, deadline: Self::DEADLINE, action }
     }
 
     /// Says which object of a host is gone once it is undone.
@@ -76,6 +87,18 @@ impl Undo {
     pub fn of(mut self, object: CreatedObject) -> Self {
         self.object = Some(object);
         self
+    }
+
+    /// Lets it take so long.
+    #[must_use]
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How long it may take.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     /// The object of a host that it removes, where it is about one.

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::{MacAddress, Memory};
+use super::{Abilities, Ability, MacAddress, Memory};
+use crate::lab::GuestImage;
 use crate::{Error, Result};
 
 /// How a guest is virtualised.
@@ -32,6 +33,19 @@ pub enum Boot {
     },
     /// Firmware or a boot loader reads the first disk.
     Disk,
+}
+
+/// What the disks of a guest that is made of an image begin with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum GuestBase {
+    /// The disk of the image, where it has one: each guest gets a private copy of it.
+    #[default]
+    Image,
+    /// Nothing: those of the specification are all that it has.
+    Disks,
+    /// Those of this template of the toolstack, by its name (ability
+    /// [`Templates`](Ability::Templates)).
+    Template(String),
 }
 
 /// What a toolstack does when the guest crashes.
@@ -65,6 +79,11 @@ pub struct GuestSpec {
     /// The name of the image in the host's catalogue that it is made from. Where set, what the
     /// image says about kernel, disks and memory is used for whatever is not set here.
     pub image: Option<String>,
+    /// What its disks begin with.
+    pub base: GuestBase,
+    /// The storage, by its name or id, on which new disks are made (ability
+    /// [`Storage`](Ability::Storage)); `None` leaves it to the host.
+    pub storage: Option<String>,
     /// How it boots; `None` takes it from the image.
     pub boot: Option<Boot>,
     /// More words for the kernel's command line.
@@ -94,6 +113,8 @@ impl GuestSpec {
             name: name.into(),
             kind: None,
             image: None,
+            base: GuestBase::Image,
+            storage: None,
             boot: None,
             extra_command_line: String::new(),
             memory: Memory::default(),
@@ -118,6 +139,20 @@ impl GuestSpec {
     #[must_use]
     pub fn image(mut self, image: impl Into<String>) -> Self {
         self.image = Some(image.into());
+        self
+    }
+
+    /// Sets what its disks begin with.
+    #[must_use]
+    pub fn base(mut self, base: GuestBase) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// Sets the storage on which new disks are made.
+    #[must_use]
+    pub fn storage(mut self, name: impl Into<String>) -> Self {
+        self.storage = Some(name.into());
         self
     }
 
@@ -191,6 +226,26 @@ impl GuestSpec {
     pub fn on_crash(mut self, action: CrashAction) -> Self {
         self.on_crash = action;
         self
+    }
+
+    /// The disk that `image`, of which the guest is made, gives it.
+    pub fn image_disk(&self, image: Option<&GuestImage>) -> Option<DiskSpec> {
+        let disk = image.and_then(|image| image.disk.as_deref());
+        disk.filter(|_| self.base == GuestBase::Image).map(DiskSpec::copy_of)
+    }
+
+    /// Refuses what takes an ability that a host lacks, for a back end that lacks them always.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a template or a storage.
+    pub fn require_abilities(&self, toolstack: &str, abilities: &Abilities) -> Result<()> {
+        if matches!(self.base, GuestBase::Template(_)) {
+            abilities.require(toolstack, Ability::Templates)?;
+        }
+        match self.storage {
+            Some(_) => abilities.require(toolstack, Ability::Storage),
+            None => Ok(()),
+        }
     }
 
     /// Refuses what no toolstack can carry out.

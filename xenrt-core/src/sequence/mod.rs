@@ -65,10 +65,10 @@ pub use loader::{Folders, LoadedFile, Loader};
 pub(crate) use model::Origin;
 pub use model::{
     Action, ActionStep, Addressing, AfterInstall, AllHostsStep, Architecture, Argument, Block,
-    BlockKind, BlueprintStep, BondMode, BridgeStep, CallArgument, Claim, CloudCluster,
-    CloudMachineKind, CloudMachineStep, CloudNetwork, CloudStep, CloudZone, CpuGovernor,
-    Dependency, DiskStep, GuestAction, GuestCall, GuestFile, GuestStep, HostChoice, HostInstall,
-    HostStep, Ipv6Addressing, License, LinkSpeed, Literal, LocalStorage, MetricLimit, NestedHost,
+    BlockKind, BlueprintStep, BridgeStep, CallArgument, Claim, CloudCluster, CloudMachineKind,
+    CloudMachineStep, CloudNetwork, CloudStep, CloudZone, CpuGovernor, Dependency, DiskStep,
+    GuestAction, GuestCall, GuestFile, GuestStep, HostChoice, HostInstall, HostStep,
+    Ipv6Addressing, License, LinkSpeed, Literal, LocalStorage, MetricLimit, NestedHost,
     NetworkRole, NetworkUses, NicChoice, Node, NotCarriedOut, PhysicalNetwork, Place, PoolStep,
     Prepare, PrivateVlan, ProductType, Relation, ResourceWish, Rounds, Scheduler, ScriptFile,
     Sequence, SharedHostStep, StaticAddress, StorageChoice, StorageLinkArray, StorageOption,

@@ -151,7 +151,7 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "RunOrigin::is_unknown")]
         origin: Box<RunOrigin>,
     },
-    /// A host that outlives the run was found with these guests and networks before the run made
+    /// A host that outlives the run was found with these guests, networks and so on before the run made
     /// anything on it: they belong to somebody else, and no clean-up touches them.
     HostFound {
         /// What the lab calls the host.
@@ -160,6 +160,15 @@ pub enum EventKind {
         guests: Vec<String>,
         /// The names of its networks.
         networks: Vec<String>,
+        /// The names of its storage, where its toolstack makes some.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        storages: Vec<String>,
+        /// The names of its templates, where its toolstack has some.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        templates: Vec<String>,
+        /// The names of the pool's hosts that it knows, where it is in one with others.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pool: Vec<String>,
     },
     /// Something is about to be made on a host. Written before it is: of a run that was killed, it
     /// is known what may be left.

@@ -76,18 +76,19 @@ pub(super) async fn undo_all(cx: &TestContext) -> Vec<String> {
     left
 }
 
-/// Runs an undo in a task of its own, at most [`Undo::DEADLINE`], for a test or for the run.
+/// Runs an undo in a task of its own, at most [so long](Undo::deadline), for a test or for the run.
 pub(super) async fn undo(cx: Option<&TestContext>, undo: Undo) -> Result<(), String> {
+    let deadline = undo.deadline();
     let work = catch(Box::pin(undo.run()));
     let mut task = match cx {
         Some(cx) => Task::start(cx, work),
         None => Task::start_plain(work),
     };
-    match timeout(Undo::DEADLINE, task.ended()).await {
+    match timeout(deadline, task.ended()).await {
         Ok(Ok(Ok(Ok(())))) => Ok(()),
         Ok(Ok(Ok(Err(error)))) => Err(with_causes(&error)),
         Ok(Ok(Err(panic))) | Ok(Err(panic)) => Err(panic.to_string()),
-        Err(_) => Err(format!("it did not end within {}", Readable(Undo::DEADLINE))),
+        Err(_) => Err(format!("it did not end within {}", Readable(deadline))),
     }
 }
 
@@ -115,6 +116,10 @@ pub(super) async fn find_leaks(cx: &TestContext) -> Vec<String> {
     for (at, _) in cx.hosts_used() {
         let run_host = &resources.hosts[at];
         let Some(turn) = run_host.ledger.leave() else { continue };
+        if at >= resources.own {
+            // What comes and goes there may be other runs'.
+            continue;
+        }
         let Some(after) = inventory(&cx.shared().events, run_host.host.as_ref()).await else {
             continue;
         };

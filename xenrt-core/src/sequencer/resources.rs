@@ -8,7 +8,10 @@ use crate::model::{Guest, Host, HostInventory};
 /// The hosts and guests of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Resources {
+    /// The run's own, then the one that other runs use too, where there is one.
     pub(crate) hosts: Vec<RunHost>,
+    /// How many of them are the run's own.
+    pub(crate) own: usize,
     pub(crate) guests: Vec<RunGuest>,
 }
 
@@ -35,11 +38,12 @@ pub(crate) struct RunGuest {
 
 impl Resources {
     pub(crate) fn host(&self, name: &str) -> Result<usize, Error> {
-        let position = self.hosts.iter().position(|host| host.names.iter().any(|own| own == name));
+        let own = &self.hosts[..self.own];
+        let position = own.iter().position(|host| host.names.iter().any(|own| own == name));
         position.ok_or_else(|| Error::NotFound {
             kind: "host",
             name: name.to_owned(),
-            known: self.hosts.iter().flat_map(|host| host.names.clone()).collect(),
+            known: own.iter().flat_map(|host| host.names.clone()).collect(),
         })
     }
 

@@ -74,7 +74,7 @@ pub async fn run(plan: Plan, options: RunOptions, cancel: CancelHandle) -> RunRe
     let plan = plan.select(&options.selection);
     let id = RunId(Uuid::new_v4());
     if options.dry_run {
-        anstream::print!("{plan}");
+        anstream::print!("{}", plan.on_machines_of(options.provider.as_deref()));
         return RunReport {
             run: id,
             summary: Summary::default(),
@@ -123,6 +123,7 @@ pub(super) async fn go(
     start: Start,
 ) -> RunReport {
     let Start { id, first, said, journal, leftovers, earlier } = start;
+    let plan = plan.on_machines_of(options.provider.as_deref());
     let journal_path = journal.as_ref().map(|journal| journal.path().to_owned());
     let ended = earlier.as_ref().map(|earlier| earlier.results.clone()).unwrap_or_default();
     let reporters = std::mem::take(&mut options.reporters);
@@ -137,6 +138,7 @@ pub(super) async fn go(
     // A task of its own runs on a worker of the runtime, and so the tasks that it starts run there
     // at once; from the caller's thread each of them would wake another thread.
     let runner = Runner {
+        id,
         plan,
         ended,
         leftovers,
@@ -222,6 +224,7 @@ fn no_dispatcher(run: RunId, error: &std::io::Error) -> RunReport {
 
 /// The parts of a run after its first event and before its last.
 struct Runner {
+    id: RunId,
     plan: Plan,
     /// Tests that ended before the run was interrupted.
     ended: BTreeMap<TestIndex, (Outcome, Marks)>,
@@ -287,6 +290,7 @@ impl Runner {
         }
         let preparation = Arc::new(Preparation::new(
             &self.plan,
+            self.id,
             self.provider.clone(),
             self.leftovers.clone(),
             scope.clone(),
@@ -371,7 +375,7 @@ impl Runner {
             self.warn(format!("not undone: {}", undo.description()));
         }
         if let Some(provider) = &self.provider
-            && self.plan.hosts() > 0
+            && (self.plan.hosts() > 0 || self.plan.shares_a_host())
         {
             self.warn(format!("not released: the hosts of {}", provider.description()));
         }

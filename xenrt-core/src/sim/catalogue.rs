@@ -30,6 +30,11 @@ pub(super) fn entry(name: String) -> HostEntry {
         guest_network: None,
         work_folder: "/var/lib/xenrt".to_owned(),
         images: Vec::new(),
+        nics: Vec::new(),
+        vlans: std::collections::BTreeMap::new(),
+        private_vlans: Vec::new(),
+        storage: Vec::new(),
+        shared: false,
         deadlines: Deadlines::default(),
         attributes: std::collections::BTreeMap::new(),
     })

@@ -13,8 +13,8 @@ use super::machine::{Machine, MachineState};
 use super::vm::{Vm, VmDisk};
 use super::world::{draw, draw_uuid};
 use crate::model::{
-    Ability, Boot, Disk, DiskSource, DiskSpec, GuestKind, GuestSpec, MacAddress, Memory, Vif,
-    VifSpec,
+    Ability, Boot, Disk, DiskSource, DiskSpec, GuestBase, GuestKind, GuestSpec, MacAddress, Memory,
+    Vif, VifSpec,
 };
 use crate::{Error, Result, ToolstackErrorKind};
 
@@ -34,6 +34,8 @@ impl Machine {
             let problem = "it has neither an image nor a kernel nor is it said to boot from disk";
             return Err(Error::invalid(what(), problem));
         }
+        spec.require_abilities(TOOLSTACK, &self.abilities)?;
+        let storage = self.storage_folder(spec.storage.as_deref(), &what())?;
         let kind = self.kind_of(spec, image.map(|image| image.kinds.as_slice()))?;
         let mut state = self.state();
         let name = self.garble(&spec.name);
@@ -57,6 +59,7 @@ impl Machine {
             max_vcpus: spec.max_vcpus.max(spec.vcpus),
             memory,
             disks: Vec::new(),
+            storage,
             vifs: Vec::new(),
             address: None,
             on_crash: spec.on_crash,
@@ -97,8 +100,17 @@ impl Machine {
             None if vm.vifs.is_empty() => None,
             None => Some(IpAddr::V4(self.world.new_address())),
         };
-        let image_disk = image.and_then(|image| image.disk.as_deref()).map(DiskSpec::copy_of);
-        for disk in image_disk.iter().chain(&spec.disks) {
+        let mut base: Vec<DiskSpec> = spec.image_disk(image).into_iter().collect();
+        if let GuestBase::Template(name) = &spec.base {
+            let found = state.templates.values().find(|template| template.name == *name);
+            let template = found.ok_or_else(|| Error::NotFound {
+                kind: "template",
+                name: name.clone(),
+                known: state.templates.values().map(|template| template.name.clone()).collect(),
+            })?;
+            base.extend(template.disks.iter().map(|disk| DiskSpec::copy_of(&disk.disk.path)));
+        }
+        for disk in base.iter().chain(&spec.disks) {
             match state.make_disk(self, &vm, disk) {
                 Ok(disk) => vm.disks.push(disk),
                 Err(error) => {
@@ -229,9 +241,10 @@ impl MachineState {
             _ => free()?,
         };
         let path = match &spec.source {
-            DiskSource::New(_) | DiskSource::CopyOf(_) => {
-                format!("{}/{device}.raw", machine.guest_folder(vm.uuid))
-            }
+            DiskSource::New(_) | DiskSource::CopyOf(_) => match &vm.storage {
+                Some(folder) => format!("{folder}{}-{device}.raw", vm.uuid),
+                None => format!("{}/{device}.raw", machine.guest_folder(vm.uuid)),
+            },
             DiskSource::Existing(path) => path.clone(),
         };
         for path in [Some(&path), source_path(&spec.source)].into_iter().flatten() {

@@ -24,6 +24,14 @@ pub enum SimCall {
     DefineNetwork,
     /// A network to be removed.
     RemoveNetwork,
+    /// Its storage: listed, made, removed.
+    Storage,
+    /// Its templates: listed, made, removed.
+    Template,
+    /// The pool that it is in: listed, joined, left.
+    Pool,
+    /// Its network interfaces: listed, set up.
+    Interfaces,
     /// What stands on the host.
     Inventory,
     /// The toolstack's view of a guest.

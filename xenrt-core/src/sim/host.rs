@@ -12,12 +12,17 @@ use super::fault::SimCall;
 use super::faults::Asked;
 use super::guest::{SimGuest, distort};
 use super::machine::{Admitted, CPUS, DOM0_MEMORY, MEMORY, Machine};
+use super::nics::SimInterfaces;
+use super::pool::SimPooling;
 use super::shell::SimShell;
+use super::storages::SimStorages;
+use super::templates::SimTemplates;
 use crate::Result;
 use crate::lab::HostEntry;
 use crate::model::{
-    Abilities, DomainView, EvidenceSource, Guest, GuestSpec, Host, HostInfo, HostInventory, Memory,
-    Network, NetworkSpec, PowerState, Scope,
+    Abilities, Ability, DomainView, EvidenceSource, Guest, GuestSpec, Host, HostInfo,
+    HostInventory, Interfaces, Memory, Network, NetworkSpec, Pooling, PowerState, Scope, Storages,
+    Templates,
 };
 use crate::remote::{Command, ObservedShell, Shell};
 
@@ -45,7 +50,7 @@ impl SimHost {
         }
     }
 
-    async fn enter(&self, call: SimCall, guest: Option<&str>) -> Result<Admitted> {
+    pub(super) async fn enter(&self, call: SimCall, guest: Option<&str>) -> Result<Admitted> {
         let host = self.machine.entry.name.as_str();
         let asked = Asked { call, host, guest, verb: None, command: None };
         self.machine.enter(asked, self.machine.entry.deadlines.command).await
@@ -171,6 +176,26 @@ impl Host for SimHost {
             self.machine.state().remove_network(&self.machine, name)?;
         }
         self.machine.answer(&admitted, SimCall::RemoveNetwork, ())
+    }
+
+    fn storages(&self) -> Result<Arc<dyn Storages>> {
+        self.require(Ability::Storage)?;
+        Ok(Arc::new(SimStorages(self.clone())))
+    }
+
+    fn templates(&self) -> Result<Arc<dyn Templates>> {
+        self.require(Ability::Templates)?;
+        Ok(Arc::new(SimTemplates(self.clone())))
+    }
+
+    fn pooling(&self) -> Result<Arc<dyn Pooling>> {
+        self.require(Ability::Pool)?;
+        Ok(Arc::new(SimPooling(self.clone())))
+    }
+
+    fn interfaces(&self) -> Result<Arc<dyn Interfaces>> {
+        self.require(Ability::Interfaces)?;
+        Ok(Arc::new(SimInterfaces(self.clone())))
     }
 
     async fn inventory(&self) -> Result<HostInventory> {

@@ -104,8 +104,7 @@ impl SimLabBuilder {
 impl SimLab {
     /// Describes a lab; two hosts, seed 0, and nothing takes time, unless said otherwise.
     pub fn builder() -> SimLabBuilder {
-        let mut abilities = Abilities::of(Ability::ALL);
-        abilities.remove(Ability::Pool, "simulated hosts are not pooled");
+        let abilities = Abilities::of(Ability::ALL);
         let builder = SimLabBuilder {
             entries: Vec::new(),
             seed: 0,
@@ -269,6 +268,10 @@ impl Default for SimLab {
 impl LabProvider for SimLab {
     fn description(&self) -> String {
         "the simulated lab".to_owned()
+    }
+
+    fn machines(&self) -> Option<usize> {
+        Some(self.machines().iter().filter(|machine| !machine.entry.shared).count())
     }
 
     async fn acquire(

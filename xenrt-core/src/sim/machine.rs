@@ -16,6 +16,9 @@ use super::faults::Asked;
 use super::guest::GuestShared;
 use super::mapper::Mapper;
 use super::networks::SimNetwork;
+use super::nics::Link;
+use super::pool::PoolPlace;
+use super::storages::SimStorage;
 use super::time::pause;
 use super::vm::{Ahead, Domain, Files, Saved, Vm};
 use super::wire::Capture;
@@ -38,6 +41,7 @@ pub(super) struct Machine {
     pub(super) world: Arc<World>,
     pub(super) entry: HostEntry,
     pub(super) abilities: Abilities,
+    pub(super) pool: Mutex<PoolPlace>,
     state: Mutex<MachineState>,
     handles: Mutex<HashMap<Uuid, Weak<GuestShared>>>,
 }
@@ -54,7 +58,14 @@ pub(super) struct MachineState {
     pub(super) vms: BTreeMap<Uuid, Vm>,
     /// Domains that no guest on record has.
     pub(super) strays: Vec<(Uuid, Domain)>,
+    /// Guests that are templates now.
+    pub(super) templates: BTreeMap<Uuid, Vm>,
     pub(super) networks: Vec<SimNetwork>,
+    /// What was set up of network interfaces.
+    pub(super) links: Vec<Link>,
+    pub(super) storages: Vec<SimStorage>,
+    /// The storage that new disks go to, where it is not a folder of each guest.
+    pub(super) default_storage: Option<String>,
     pub(super) files: Files,
     /// What is on the disks behind these paths.
     pub(super) contents: BTreeMap<String, Content>,
@@ -94,7 +105,11 @@ impl Machine {
             next_pid: 800,
             vms: BTreeMap::new(),
             strays: Vec::new(),
+            templates: BTreeMap::new(),
             networks: network.into_iter().collect(),
+            links: Vec::new(),
+            storages: Vec::new(),
+            default_storage: None,
             files,
             contents: BTreeMap::new(),
             saved: BTreeMap::new(),
@@ -103,7 +118,8 @@ impl Machine {
             mapper: Mapper::default(),
             starting: 0,
         };
-        Self { world, entry, abilities, state: Mutex::new(state), handles: Mutex::default() }
+        let (pool, handles) = (Mutex::default(), Mutex::default());
+        Self { world, entry, abilities, pool, state: Mutex::new(state), handles }
     }
 
     /// The state, with everything done that was due.
@@ -280,6 +296,9 @@ impl Machine {
             domains.iter().map(|domain| format!("domain {}", domain.name)).collect();
         let made = state.networks.iter().filter(|own| own.made);
         objects.extend(made.map(|own| format!("network {}", own.network.name)));
+        let storages = state.storages.iter();
+        objects.extend(storages.map(|own| format!("storage {}", own.storage.name)));
+        objects.extend(state.templates.values().map(|vm| format!("template {}", vm.name)));
         if !self.has(Defect::InventoryBlind) {
             let folder = format!("{}/", self.entry.work_folder);
             let files = state.files.keys().filter(|path| path.starts_with(&folder));

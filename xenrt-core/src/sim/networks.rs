@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::catalogue::SPARE_INTERFACE;
 use super::defect::Defect;
 use super::error::refusal;
 use super::machine::{Machine, MachineState};
@@ -25,7 +24,7 @@ impl SimNetwork {
 }
 
 /// Why `name` cannot be the name of a network interface (IFNAMSIZ, netdevice(7)).
-fn name_problem(name: &str) -> Option<&'static str> {
+pub(super) fn name_problem(name: &str) -> Option<&'static str> {
     if name.is_empty() || name.len() > 15 {
         Some("the name of a bridge has 1 to 15 bytes")
     } else if name == "." || name == ".." || name.starts_with('-') {
@@ -53,7 +52,7 @@ impl MachineState {
         }
         let mut kind = spec.kind.clone();
         if let NetworkKind::Uplink(uplink) = &spec.kind {
-            if uplink != SPARE_INTERFACE {
+            if uplink == super::nics::MANAGEMENT || !machine.devices().contains(uplink) {
                 let message = format!("there is no interface {uplink}");
                 return Err(refusal(ToolstackErrorKind::NoSuchObject, "create", &what, message));
             }
@@ -92,6 +91,8 @@ impl MachineState {
             return Err(refused(format!("guests still use it: {:?}", user.name)));
         }
         if !machine.has(Defect::NetworkStays) {
+            let network = network.network.clone();
+            self.unlink(&network);
             self.networks.retain(|own| own.network.name != name);
         }
         Ok(())

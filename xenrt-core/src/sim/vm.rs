@@ -29,6 +29,8 @@ pub(super) struct Vm {
     pub(super) max_vcpus: u32,
     pub(super) memory: Memory,
     pub(super) disks: Vec<VmDisk>,
+    /// The folder of the storage that its disks are made on, where that is not its own.
+    pub(super) storage: Option<String>,
     pub(super) vifs: Vec<Vif>,
     pub(super) address: Option<IpAddr>,
     pub(super) on_crash: CrashAction,

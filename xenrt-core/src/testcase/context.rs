@@ -141,12 +141,12 @@ impl TestContext {
         self.0.attempt.hosts.iter().map(|index| self.use_host(*index)).collect()
     }
 
-    /// All hosts of the run, in the order of the sequence. As [`host`](Self::host).
+    /// All hosts of the run, in the order of the sequence, without the one that other runs use too. As [`host`](Self::host).
     ///
     /// # Errors
     /// As [`host`](Self::host), for the first one that cannot be had.
     pub fn hosts(&self) -> Result<Vec<Arc<dyn Host>>> {
-        (0..self.resources().hosts.len()).map(|index| self.use_host(index)).collect()
+        (0..self.resources().own).map(|index| self.use_host(index)).collect()
     }
 
     /// The guest of the preparation with this name. It is Running and reachable unless its

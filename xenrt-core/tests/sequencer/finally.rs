@@ -129,6 +129,45 @@ fn depends(node: Node, group: Option<&str>, name: &str) -> Node {
 }
 
 #[tokio::test]
+async fn whatever_order_is_drawn_a_test_comes_behind_those_that_it_depends_on() {
+    let block = |seed| {
+        let inner =
+            serial([named("t.pass", "inner"), depends(named("t.pass", "after a"), None, "a")]);
+        let steps = serial([
+            named("t.pass", "a"),
+            named("t.pass", "free"),
+            inner,
+            depends(named("t.pass", "after inner"), None, "inner"),
+            depends(named("t.pass", "last"), None, "after inner"),
+            named("t.pass", "other"),
+        ]);
+        with_block(steps, |block| block.seed = Some(seed))
+    };
+    let mut orders = std::collections::BTreeSet::new();
+    for seed in 0..40 {
+        let outline = run(vec![block(seed)]).await;
+        assert_eq!(outline.report.exit_code, ExitCode::AllPassed, "{:?}", outline.outcomes());
+        let order = |outline: &Outline| -> Vec<String> {
+            let started = outline.events.iter().filter_map(|event| match event.what {
+                EventKind::TestStarted { .. } => event.test,
+                _ => None,
+            });
+            let name = |test: xenrt_core::sequencer::TestIndex| {
+                outline.report.results[test.0 as usize].test.name.clone()
+            };
+            started.map(name).collect()
+        };
+        let all = order(&outline);
+        let at = |name: &str| all.iter().position(|own| own == name).unwrap();
+        assert!(at("a") < at("after a") && at("inner") < at("after inner"), "{all:?}");
+        assert!(at("after inner") < at("last"), "{all:?}");
+        assert_eq!(order(&run(vec![block(seed)]).await), all, "the seed gives the same again");
+        orders.insert(all);
+    }
+    assert!(orders.len() > 10, "{} orders", orders.len());
+}
+
+#[tokio::test]
 async fn a_test_is_skipped_when_one_that_it_depends_on_did_not_pass() {
     let outline = run(vec![
         test("t.pass"),

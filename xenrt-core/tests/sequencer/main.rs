@@ -14,6 +14,7 @@ mod outcomes;
 mod packing;
 mod plans;
 mod preparation;
+mod prepared;
 mod reports;
 mod resume;
 mod rounds;

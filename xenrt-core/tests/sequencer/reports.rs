@@ -36,7 +36,7 @@ impl Shared {
 fn redacted(text: &str) -> String {
     let mut text = text.to_owned();
     for (what, by) in [
-        (r"\[ *\d+\.\d{3}s\]", "[     time]"),
+        (r"\[ *[0-9.]+ (µs|ms|s)\]", "[       time]"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "[uuid]"),
         (r"\d{4}-\d\d-\d\dT[0-9:.]*Z", "[when]"),
         (r#"time="[0-9.]*""#, r#"time="[time]""#),

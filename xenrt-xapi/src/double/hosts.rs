@@ -42,6 +42,7 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
             }
             Ok(Answer::nothing())
         },
+        // Of the host of an address that is known it is carried out between two worlds.
         "pool-join" => |_, _| Err(Failure::internal("Connection failed: connection refused.")),
         "pool-eject" => |world, request| {
             let host = world.find("host", request.required("host-uuid")?)?.uuid();

@@ -18,6 +18,7 @@ mod dry;
 mod hosts;
 mod life;
 mod lists;
+mod members;
 mod networks;
 mod pools;
 mod printer;

@@ -31,7 +31,15 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
             Ok(Answer::nothing())
         },
         "pif-plug" => |world, request| {
-            world.find_mut("pif", request.required("uuid")?)?.set("currently-attached", "true");
+            // It learns the size of frames from its network.
+            let pif = world.find("pif", request.required("uuid")?)?;
+            let network = world.object("network", &pif.text("network-uuid"));
+            let mtu = network.map(|network| network.text("MTU"));
+            let pif = world.find_mut("pif", request.required("uuid")?)?;
+            pif.set("currently-attached", "true");
+            if let Some(mtu) = mtu {
+                pif.set("MTU", mtu);
+            }
             Ok(Answer::nothing())
         },
         "pif-unplug" => |world, request| {
@@ -84,6 +92,7 @@ fn pif(world: &World, device: &str) -> Object {
         .with("host-name-label", host.text("name-label"))
         .with("physical", "true")
         .with("managed", "true")
+        .with("management", "false")
 }
 
 /// Adds a network, with an interface where it has one.
@@ -160,6 +169,8 @@ fn vlan_create(world: &mut World, request: &Request) -> Result<Answer, Failure> 
         return Err(Failure::api("VLAN_TAG_INVALID", [tag]));
     }
     let untagged = pif(world, &tagged.text("device"))
+        .with("host-uuid", tagged.text("host-uuid"))
+        .with("host-name-label", tagged.text("host-name-label"))
         .with("VLAN", tag)
         .with("physical", "false")
         .with("network-uuid", network.uuid())

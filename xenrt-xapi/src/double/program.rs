@@ -10,7 +10,7 @@ use super::rules::{self, Effect};
 use super::store::{Double, HOST_VARIABLE, STATE_VARIABLE};
 use super::world::World;
 use super::{
-    defects, devices, hosts, life, lists, networks, pools, storage, templates, traffic, xl,
+    defects, devices, hosts, life, lists, members, networks, pools, storage, templates, traffic, xl,
 };
 
 /// The programs of dom0 that the double is, by the name that it is called by. A test that wants the
@@ -53,9 +53,11 @@ pub fn main() -> ExitCode {
     let double = Double::open(path);
     let name = called.rsplit('/').next().unwrap_or_default();
     let answer = match name {
-        "xl" => double.look(|world| xl::answer(world, &arguments)),
+        "xl" => members::world_of(&double)
+            .and_then(|double| double.look(|world| xl::answer(world, &arguments))),
         "systemctl" => systemctl(&double, &arguments),
-        name if traffic::PROGRAMS.contains(&name) => traffic::program(&double, name, &arguments),
+        name if traffic::PROGRAMS.contains(&name) => members::world_of(&double)
+            .and_then(|double| traffic::program(&double, name, &arguments)),
         _ => xe(&double, arguments),
     };
     let answer = match answer {
@@ -160,6 +162,7 @@ fn password_file(path: &str) -> Result<(String, String), Answer> {
 
 fn xe(double: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
     double.record(&arguments)?;
+    let (home, double) = (double, &members::world_of(double)?);
     let client = match client(arguments) {
         Ok(client) => client,
         Err(answer) => return Ok(answer),
@@ -200,7 +203,9 @@ fn xe(double: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
         Ok(request) => request,
         Err(failure) => return Ok(failure.answer()),
     };
-    let answer = if request.name == "event-wait" {
+    let answer = if let Some(joined) = members::join(home, &request)? {
+        joined
+    } else if request.name == "event-wait" {
         wait(double, &request)?
     } else if asks(&request.name) {
         double.look(|world| respond_to(&mut world.clone(), &request))?
@@ -210,6 +215,9 @@ fn xe(double: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
     } else {
         double.change(|world| change(world, &request))?
     };
+    if request.name == "pool-eject" && answer.status == 0 {
+        members::send_home(double, &request)?;
+    }
     if effect == Some(Effect::LostAfter) { lost() } else { Ok(answer) }
 }
 

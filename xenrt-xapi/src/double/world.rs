@@ -197,6 +197,15 @@ pub struct World {
     /// What is wrong with the VIFs of guests.
     #[serde(default)]
     pub(super) netback: Option<NetbackFault>,
+    /// Where the worlds of other hosts are, by their addresses.
+    #[serde(default)]
+    pub(super) peers: BTreeMap<String, PathBuf>,
+    /// The world of the pool that its host joined.
+    #[serde(default)]
+    pub(super) joined: Option<PathBuf>,
+    /// Where the worlds are that hosts which joined had alone, by the identities of the hosts.
+    #[serde(default)]
+    pub(super) homes: BTreeMap<String, PathBuf>,
 }
 
 impl World {

@@ -8,6 +8,7 @@ mod faults;
 mod life;
 mod more;
 mod mutants;
+mod prepared;
 mod secrets;
 mod upkeep;
 mod values;

@@ -20,8 +20,12 @@ use self::slowest::Slowest;
 use self::watcher::Watcher;
 use super::Reporter;
 use super::text::{command_text, indented};
+use crate::seconds::Readable;
 use crate::sequencer::{Event, EventKind, Level, Summary, TestIndex};
 use crate::testcase::{Marks, Outcome, OutcomeKind};
+
+/// What is kept for a time: `59 min 59 s` has so many characters; what is longer pushes the rest on.
+const TIME: usize = 11;
 
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -136,10 +140,10 @@ impl Console {
     /// One line: a word that the eye finds, the time, and what it is about.
     fn line(&mut self, style: Style, word: &str, seconds: Option<f64>, text: &str) {
         let time = match seconds {
-            Some(seconds) => format!("[{seconds:>9.3}s]"),
-            None => " ".repeat(12),
+            Some(seconds) => format!("[{:>TIME$}]", Readable::seconds(seconds).to_string()),
+            None => " ".repeat(TIME + 2),
         };
-        self.push(format_args!("{style}{word:>9}{style:#} {time} {}", indented(text, 23)));
+        self.push(format_args!("{style}{word:>9}{style:#} {time} {}", indented(text, TIME + 13)));
     }
 
     fn push(&mut self, line: std::fmt::Arguments<'_>) {

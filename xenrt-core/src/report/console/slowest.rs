@@ -1,5 +1,7 @@
 //! The tests that took longest.
 
+use super::TIME;
+use crate::seconds::Readable;
 use crate::sequencer::TestIndex;
 
 /// The few tests of a run that took longest.
@@ -34,7 +36,9 @@ impl Slowest {
         if self.seen < Self::WORTH_TESTS || lines.is_empty() {
             return None;
         }
-        let line = |(seconds, test): &&(f64, TestIndex)| format!("{seconds:9.3}s {}", label(*test));
+        let line = |(seconds, test): &&(f64, TestIndex)| {
+            format!("{:>TIME$} {}", Readable::seconds(*seconds).to_string(), label(*test))
+        };
         Some(lines.iter().map(line).collect::<Vec<_>>().join("\n"))
     }
 }
@@ -54,6 +58,6 @@ mod tests {
         slowest.take(TestIndex(9), 8.0);
         let text = slowest.text(label).unwrap();
         let names: Vec<_> = text.lines().map(|line| line.trim_start()).collect();
-        assert_eq!(names, ["9.000s t3", "8.000s t9", "7.000s t5", "4.000s t7", "3.000s t1"]);
+        assert_eq!(names, ["9 s t3", "8 s t9", "7 s t5", "4 s t7", "3 s t1"]);
     }
 }

@@ -64,6 +64,11 @@ impl HostStep {
         name
     }
 
+    /// The number of the host with this [name](Self::name).
+    pub(crate) fn number_of(name: &str) -> Option<u32> {
+        name.strip_prefix(Self::PREFIX)?.parse().ok()
+    }
+
     /// Every name by which tests know it: [`name`](Self::name), the alias, and
     /// `RESOURCE_HOST_DEFAULT` where it is the default.
     pub fn names(&self) -> Vec<String> {

@@ -29,8 +29,8 @@ pub use host::{
 };
 pub use job::{MetricLimit, NotCarriedOut, Relation, ResourceWish, Scheduler, ScriptFile};
 pub use network::{
-    BondMode, BridgeStep, LinkSpeed, NetworkRole, NetworkUses, NicChoice, PhysicalNetwork,
-    PrivateVlan, Topology, VlanNetwork,
+    BridgeStep, LinkSpeed, NetworkRole, NetworkUses, NicChoice, PhysicalNetwork, PrivateVlan,
+    Topology, VlanNetwork,
 };
 pub use pool::PoolStep;
 pub use prepare::Prepare;

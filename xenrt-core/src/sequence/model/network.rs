@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Addressing, Place, Word};
+use crate::model::BondMode;
 
 /// `<NETWORK>`: how the network interfaces of a host, or of each host of a pool, are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,13 @@ pub struct PhysicalNetwork {
     pub vlans: Vec<VlanNetwork>,
     /// Where it stands.
     pub place: Place,
+}
+
+impl PhysicalNetwork {
+    /// Whether it is the network that each host of a lab has: the primary one, on one interface.
+    pub fn is_primary_as_it_is(&self) -> bool {
+        self.network == NetworkRole::Primary && self.nics.len() <= 1
+    }
 }
 
 /// `<VLAN>`: a tagged network on a physical one.
@@ -131,22 +139,15 @@ impl LinkSpeed {
         Self(gigabits.saturating_mul(1_000_000_000))
     }
 
+    /// From the word of a file: `10G`, `100M`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        crate::sequence::values::parse_speed(word)
+    }
+
     /// In bits a second.
     pub const fn as_bits(self) -> u64 {
         self.0
     }
-}
-
-/// How the network interfaces of a bond share the load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BondMode {
-    /// `balance-slb`: by source address.
-    BalanceSlb,
-    /// `active-backup`: one, and the others when it fails.
-    ActiveBackup,
-    /// `lacp`: by the protocol of IEEE 802.1AX.
-    Lacp,
 }
 
 /// `<bridge>`: a network without a network interface of the host.

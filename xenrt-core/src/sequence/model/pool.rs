@@ -15,6 +15,8 @@ pub struct PoolStep {
     /// `master`: the host that it is made on, by its index; the first one unless given. `None` in a
     /// pool whose hosts all come from `<allhosts>`.
     pub master: Option<usize>,
+    /// `master`, where it is a machine that an `<allhosts>` in it makes: the number of that one.
+    pub master_to_come: Option<u32>,
     /// `ssl`: whether its storage and migration traffic is encrypted.
     pub ssl: bool,
     /// Storage that its hosts share.
@@ -40,6 +42,7 @@ impl PoolStep {
             alias: None,
             hosts: Vec::new(),
             master: None,
+            master_to_come: None,
             ssl: false,
             storage: Vec::new(),
             bridges: Vec::new(),

@@ -47,6 +47,9 @@ impl Prepare {
                 whole.hosts.push(HostStep { id, ..all.host.clone() });
                 if let Some(pool) = all.pool.and_then(|pool| whole.pools.get_mut(pool)) {
                     pool.hosts.push(index);
+                    if pool.master_to_come == Some(id) {
+                        pool.master = Some(index);
+                    }
                     pool.master.get_or_insert(index);
                 }
             }

@@ -1,13 +1,14 @@
 //! `<NETWORK>` and `<bridge>`.
 
 use super::reader::{Reader, Referred};
+use crate::model::BondMode;
 use crate::sequence::diagnostic::DiagnosticKind;
 use crate::sequence::syntax::NodeId;
 use crate::sequence::values::parse_speed;
 use crate::sequence::vocabulary::{Attr, Kind, Word};
 use crate::sequence::{
-    Addressing, BondMode, BridgeStep, NetworkRole, NetworkUses, NicChoice, PhysicalNetwork,
-    Topology, VlanNetwork,
+    Addressing, BridgeStep, NetworkRole, NetworkUses, NicChoice, PhysicalNetwork, Topology,
+    VlanNetwork,
 };
 
 /// The VLAN that the original took where a file gives none.

@@ -97,7 +97,14 @@ impl Reader<'_> {
             }
         }
         let master = self.master(node, building);
+        let to_come = match master {
+            None => self
+                .attribute(node, Attr::Master)
+                .and_then(|value| HostStep::number_of(value.trimmed()).filter(|_| value.settled)),
+            Some(_) => None,
+        };
         let pool = &mut building.prepare.pools[index];
+        pool.master_to_come = to_come;
         pool.master = master.or_else(|| pool.hosts.first().copied());
         for child in unit.tree.elements(node) {
             if self.filtered(child) || self.exhausted {

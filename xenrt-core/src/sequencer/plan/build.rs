@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::feasible::left_to_the_lab;
+use super::feasible::{left_to_the_lab, management_left_to_the_lab};
 use super::{
     Plan, PlanAction, PlanBlock, PlanError, PlanNode, PlanProblem, PlannedCase, next_index,
 };
 use crate::Error;
+use crate::lab::LabProvider;
 use crate::nearest::hint;
-use crate::sequence::{Block, Dependency, Node, Place, Sequence, TestStep, Word};
+use crate::sequence::{Block, Dependency, Node, Place, Prepare, Sequence, TestStep, Word};
 use crate::sequencer::{PlannedTest, TestIndex};
 use crate::testcase::{Args, Registry, TestDescriptor};
 
@@ -52,19 +53,54 @@ pub(super) fn build(
     let wanted = sequence.scheduler.as_ref().and_then(|scheduler| scheduler.machines);
     let named = sequence.prepare.machines().max(sequence.preprepare.machines());
     let machines = named.max(wanted.unwrap_or_default());
-    let preprepare = sequence.preprepare.with_machines(machines);
-    let prepare = sequence.prepare.with_machines(machines);
-    let hosts = preprepare.hosts.iter().chain(&prepare.hosts);
-    Ok(Plan {
+    let [preprepare, prepare] = [&sequence.preprepare, &sequence.prepare];
+    let open = |prepare: &Prepare| prepare.all_hosts.iter().any(|all| all.last.is_none());
+    let all = wanted.is_none() && (open(preprepare) || open(prepare));
+    let plan = Plan {
         file: sequence.file.clone(),
-        warnings: hosts.filter_map(left_to_the_lab).collect(),
-        preprepare,
-        prepare,
+        warnings: Vec::new(),
+        preprepare: Prepare::default(),
+        prepare: Prepare::default(),
+        all_hosts: all.then(|| Arc::new([preprepare.clone(), prepare.clone()])),
         workers,
         semaphores: sequence.semaphores.values().copied().collect(),
         cases: cases.into(),
         root,
-    })
+    };
+    Ok(plan.prepared_as(preprepare, prepare, machines))
+}
+
+impl Plan {
+    /// The same with what a run of so many machines prepares.
+    fn prepared_as(self, preprepare: &Prepare, prepare: &Prepare, machines: u32) -> Self {
+        let preprepare = preprepare.with_machines(machines);
+        let prepare = prepare.with_machines(machines);
+        let hosts = preprepare.hosts.iter().chain(&prepare.hosts);
+        let hosts = hosts.filter_map(left_to_the_lab);
+        let networks = [&preprepare, &prepare].into_iter().flat_map(management_left_to_the_lab);
+        let warnings = hosts.chain(networks).collect();
+        Self { warnings, preprepare, prepare, ..self }
+    }
+
+    /// The same for a run on so many machines: an `<allhosts>` without an end means all of them,
+    /// unless the file asks the scheduler for a number (`MACHINES_REQUIRED`). Never less than the file
+    /// names.
+    #[must_use]
+    pub fn on_machines(self, machines: usize) -> Self {
+        let Some(all) = self.all_hosts.clone() else { return self };
+        let [preprepare, prepare] = all.as_ref();
+        let named = prepare.machines().max(preprepare.machines());
+        let machines = u32::try_from(machines).unwrap_or(u32::MAX).max(named);
+        self.prepared_as(preprepare, prepare, machines)
+    }
+
+    /// The same for a run on the machines of a lab, where their number is known.
+    pub(in crate::sequencer) fn on_machines_of(self, lab: Option<&dyn LabProvider>) -> Self {
+        match lab.and_then(LabProvider::machines) {
+            Some(machines) => self.on_machines(machines),
+            None => self,
+        }
+    }
 }
 
 struct Planner<'s, F> {

@@ -3,13 +3,17 @@
 
 use super::{Plan, PlanError, PlanProblem};
 use crate::sequence::{
-    Architecture, GuestStep, HostInstall, HostStep, NetworkRole, NotCarriedOut, Place, PoolStep,
-    Prepare, Sequence, Topology,
+    Addressing, AfterInstall, Architecture, GuestAction, GuestStep, HostInstall, HostStep,
+    NetworkRole, NotCarriedOut, PhysicalNetwork, Place, PoolStep, Prepare, Sequence, StorageOption,
+    StorageStep, Topology,
 };
-use crate::sequencer::prepare::can_carry_out;
+use crate::sequencer::prepare::{can_be_made, can_carry_out};
 
-const NO_TEMPLATES: &str = "there are no templates yet";
-const NO_STORAGE: &str = "storage is the lab's: guests use what their host has";
+const NOT_SHARED: &str = "a host that other runs use too is left as it is";
+const NO_DRIVER: &str = "no toolstack has a driver for it";
+const EXPORTED: &str = "storage is made of what the lab has, and none is exported for a run";
+const DRIVER: &str = "the driver of the storage decides";
+const MANAGED: &str = "the host is managed over its primary network, which is left as it is";
 const NO_CLOUD: &str = "there is no toolstack for clouds";
 
 impl Sequence {
@@ -26,7 +30,9 @@ impl Sequence {
         let hosts = [&self.preprepare, &self.prepare].into_iter().flat_map(|prepare| {
             prepare.hosts.iter().chain(prepare.all_hosts.iter().map(|all| &all.host))
         });
-        hosts.filter_map(left_to_the_lab).collect()
+        let networks = [&self.preprepare, &self.prepare];
+        let networks = networks.into_iter().flat_map(management_left_to_the_lab);
+        hosts.filter_map(left_to_the_lab).chain(networks).collect()
     }
 }
 
@@ -106,6 +112,26 @@ pub(super) fn left_to_the_lab(host: &HostStep) -> Option<String> {
     })
 }
 
+/// How a file would have hosts addressed on the network that they are managed over, for a warning.
+pub(super) fn management_left_to_the_lab(prepare: &Prepare) -> Vec<String> {
+    let of_hosts = prepare.hosts.iter().chain(prepare.all_hosts.iter().map(|all| &all.host));
+    let of_hosts = of_hosts.filter_map(|host| host.topology.as_ref());
+    let of_pools = prepare.pools.iter().filter_map(|pool| pool.topology.as_ref());
+    let networks = of_hosts.chain(of_pools).flat_map(|topology| &topology.networks);
+    let is_said = |physical: &&PhysicalNetwork| {
+        physical.is_primary_as_it_is()
+            && [physical.uses.management, physical.uses.storage].contains(&Some(Addressing::Static))
+    };
+    let warning = |physical: &PhysicalNetwork| {
+        format!(
+            "line {}: the addresses of hosts on their primary network are the lab's: `static` is \
+             not looked at",
+            physical.place.line
+        )
+    };
+    networks.filter(is_said).map(warning).collect()
+}
+
 #[derive(Default)]
 struct Found(Vec<NotCarriedOut>);
 
@@ -126,12 +152,17 @@ impl Found {
         // Those of a plan are hosts already.
         prepare.all_hosts.iter().for_each(|all| self.host(&all.host));
         prepare.pools.iter().for_each(|pool| self.pool(pool));
-        for shared in &prepare.shared_hosts {
-            self.add("<sharedhost>", "hosts belong to one run", shared.place);
-        }
-        for vlan in &prepare.vlans {
-            let what = format!("<vlan name={:?}>", vlan.name);
-            self.add(what, "the lab gives no VLANs", vlan.place);
+        for guest in prepare.shared_hosts.iter().flat_map(|shared| &shared.guests) {
+            self.guest(guest);
+            let name = &guest.name;
+            let mut add = |is: bool, what: &str| {
+                if is {
+                    self.add(format!("{what} of the guest {name:?}"), NOT_SHARED, guest.place);
+                }
+            };
+            add(guest.storage.is_some(), "<storage>");
+            let converted = |after: &AfterInstall| after.action == GuestAction::ConvertToTemplate;
+            add(guest.after_install.iter().any(converted), "<postinstall> convertToTemplate");
         }
         prepare.clouds.iter().for_each(|cloud| self.add("<cloud>", NO_CLOUD, cloud.place));
         for machine in &prepare.cloud_machines {
@@ -148,55 +179,88 @@ impl Found {
             let what = format!("the host {} in a guest", host.name());
             self.add(what, "hosts are the lab's", nested.place);
         }
-        for storage in &host.storage {
-            self.add(
-                format!("<storage type={:?}>", storage.kind.name()),
-                NO_STORAGE,
-                storage.place,
-            );
-        }
+        host.storage.iter().for_each(|storage| self.storage(storage));
         self.topology(host.topology.as_ref());
         host.guests.iter().for_each(|guest| self.guest(guest));
-        host.templates.iter().for_each(|template| self.template(template));
+        host.templates.iter().for_each(|template| self.guest(template));
     }
 
     fn pool(&mut self, pool: &PoolStep) {
-        if pool.hosts.len() > 1 {
-            let what = format!("<pool> {} of {} hosts", pool.name(), pool.hosts.len());
-            self.add(what, "hosts are not made into pools yet", pool.place);
+        if pool.ssl {
+            let what = format!("`ssl` of the pool {}", pool.name());
+            self.add(what, "what hosts of a pool say to one another is theirs", pool.place);
         }
-        for storage in &pool.storage {
-            self.add(
-                format!("<storage type={:?}>", storage.kind.name()),
-                NO_STORAGE,
-                storage.place,
-            );
-        }
+        pool.storage.iter().for_each(|storage| self.storage(storage));
         self.topology(pool.topology.as_ref());
         pool.guests.iter().for_each(|guest| self.guest(guest));
-        pool.templates.iter().for_each(|template| self.template(template));
+        pool.templates.iter().for_each(|template| self.guest(template));
     }
 
-    /// A network of one interface that is the primary one is what each host of a lab has.
+    fn storage(&mut self, storage: &StorageStep) {
+        let what = format!("<storage type={:?}>", storage.kind.name());
+        if !can_be_made(storage.kind) {
+            self.add(what, NO_DRIVER, storage.place);
+            return;
+        }
+        let mut add = |is: bool, part: &str, reason| {
+            if is {
+                self.add(format!("{part} of {what}"), reason, storage.place);
+            }
+        };
+        for option in &storage.options {
+            let (part, reason) = match option {
+                StorageOption::Device(_) | StorageOption::NfsVersion4 => continue,
+                StorageOption::FromController => ("`iet`", EXPORTED),
+                StorageOption::FromGuest => ("`vm`", EXPORTED),
+                StorageOption::FromHost { .. } => ("`host-`", EXPORTED),
+                StorageOption::OwnUser => ("`cifsuser`", "users of a server are the lab's"),
+                StorageOption::Jumbo => ("`jumbo`", "the frames of a network are its <PHYSICAL>'s"),
+                StorageOption::MppRdac => ("`mpprdac`", DRIVER),
+                StorageOption::Initiators(_) => ("`initiatorcount`", DRIVER),
+                StorageOption::Thin => ("`thin`", DRIVER),
+                StorageOption::ThinInitial(_) => ("`thin_init`", DRIVER),
+                StorageOption::ThinQuantum(_) => ("`thin_quan`", DRIVER),
+                StorageOption::NoSubfolder => ("`nosubdir`", DRIVER),
+                StorageOption::FileBased => ("`filesr`", DRIVER),
+            };
+            add(true, part, reason);
+        }
+        add(storage.block_backend_pages.is_some(), "`blkbackpoolsize`", DRIVER);
+        add(storage.exporter_host.is_some(), "`vmhost`", EXPORTED);
+        add(storage.size.is_some(), "`size`", EXPORTED);
+    }
+
+    /// What of a `<NETWORK>` is beyond what [the preparation](crate::sequencer) does.
     fn topology(&mut self, topology: Option<&Topology>) {
         let Some(topology) = topology else { return };
-        let is_usual = topology.controller.is_none()
-            && match topology.networks.as_slice() {
-                [] => true,
-                [one] => {
-                    one.network == NetworkRole::Primary
-                        && one.nics.len() <= 1
-                        && one.vlans.is_empty()
-                }
-                _ => false,
-            };
-        if !is_usual {
-            self.add("<NETWORK>", "the networks of a host are the lab's", topology.place);
+        if topology.controller.is_some() {
+            let reason = "there are no controllers of switches";
+            self.add("`controller` of <NETWORK>", reason, topology.place);
         }
-    }
-
-    fn template(&mut self, template: &GuestStep) {
-        self.add(format!("the template {:?}", template.name), NO_TEMPLATES, template.place);
+        for physical in &topology.networks {
+            let place = physical.place;
+            let primary = physical.is_primary_as_it_is();
+            if physical.network == NetworkRole::Primary && !primary {
+                self.add("a bond of <PHYSICAL network=\"NPRI\">", MANAGED, place);
+            }
+            if primary && physical.jumbo {
+                self.add("`jumbo` of <PHYSICAL network=\"NPRI\">", MANAGED, place);
+            }
+            if !primary && physical.uses.management.is_some() {
+                let what = format!("<MANAGEMENT> of {}", physical.network.word());
+                self.add(what, MANAGED, place);
+            }
+            for vlan in &physical.vlans {
+                let word = vlan.network.word();
+                if vlan.uses.management.is_some() {
+                    self.add(format!("<MANAGEMENT> of the VLAN {word}"), MANAGED, vlan.place);
+                }
+                if vlan.uses.storage == Some(Addressing::Static) {
+                    let what = format!("a static address of <STORAGE> on the VLAN {word}");
+                    self.add(what, "the lab has addresses for interfaces alone", vlan.place);
+                }
+            }
+        }
     }
 
     fn guest(&mut self, guest: &GuestStep) {
@@ -211,7 +275,6 @@ impl Found {
         add(is_32_bit, "<arch>", "guests are made of the lab's images, by their names");
         add(guest.cores_per_socket.is_some(), "<corespersocket>", "guests have cores alone");
         add(!guest.parameters.is_empty(), "<guestparams>", "they are a toolstack's own");
-        add(guest.storage.is_some(), "<storage>", NO_STORAGE);
         add(!guest.packages.is_empty(), "<packages>", "images are used as they are");
         add(!guest.scripts.is_empty(), "<script>", "scripts are not run yet");
         let formatted = guest.disks.iter().any(|disk| disk.format);

@@ -31,6 +31,8 @@ pub struct Plan {
     pub(super) file: String,
     pub(super) preprepare: Prepare,
     pub(super) prepare: Prepare,
+    /// The two as the file has them, where an `<allhosts>` of it means all machines of the lab.
+    pub(super) all_hosts: Option<Arc<[Prepare; 2]>>,
     /// How many tests of a class may be at work at the same time.
     pub(super) semaphores: Arc<[usize]>,
     pub(super) cases: Arc<[PlannedCase]>,

@@ -4,7 +4,9 @@ use std::fmt::{self, Write as _};
 
 use super::{Plan, PlanBlock, PlanNode, PlannedCase};
 use crate::seconds::Readable;
-use crate::sequence::{BlockKind, Claim, GuestStep, HostChoice, Prepare, Rounds};
+use crate::sequence::{
+    BlockKind, Claim, GuestStep, HostChoice, Prepare, Rounds, StorageStep, Topology,
+};
 use crate::sequencer::PlannedTest;
 
 /// The tree as people read it: preparation, then blocks and tests by indentation.
@@ -25,18 +27,52 @@ fn show_prepare(f: &mut fmt::Formatter<'_>, prepare: &Prepare) -> fmt::Result {
         }
         writeln!(f)?;
         host.bridges.iter().try_for_each(|bridge| writeln!(f, "    network {}", bridge.name))?;
-        host.guests.iter().try_for_each(|guest| show_guest(f, guest))?;
+        show_networks(f, host.topology.as_ref())?;
+        host.storage.iter().try_for_each(|storage| show_storage(f, storage))?;
+        host.templates.iter().try_for_each(|guest| show_guest(f, "template", guest))?;
+        host.guests.iter().try_for_each(|guest| show_guest(f, "guest", guest))?;
     }
     for pool in &prepare.pools {
         writeln!(f, "  pool {} of {} hosts", pool.name(), pool.hosts.len())?;
         pool.bridges.iter().try_for_each(|bridge| writeln!(f, "    network {}", bridge.name))?;
-        pool.guests.iter().try_for_each(|guest| show_guest(f, guest))?;
+        show_networks(f, pool.topology.as_ref())?;
+        pool.storage.iter().try_for_each(|storage| show_storage(f, storage))?;
+        pool.templates.iter().try_for_each(|guest| show_guest(f, "template", guest))?;
+        pool.guests.iter().try_for_each(|guest| show_guest(f, "guest", guest))?;
+    }
+    let shared = prepare.shared_hosts.iter().flat_map(|shared| &shared.guests);
+    for (number, guest) in shared.enumerate() {
+        if number == 0 {
+            writeln!(f, "  host that other runs use too")?;
+        }
+        show_guest(f, "guest", guest)?;
     }
     Ok(())
 }
 
-fn show_guest(f: &mut fmt::Formatter<'_>, guest: &GuestStep) -> fmt::Result {
-    write!(f, "    guest {} from {}", guest.name, guest.distro)?;
+fn show_networks(f: &mut fmt::Formatter<'_>, topology: Option<&Topology>) -> fmt::Result {
+    for physical in topology.into_iter().flat_map(|topology| &topology.networks) {
+        let word = physical.network.word();
+        let bond = match physical.nics.len() {
+            0 | 1 => String::new(),
+            n => format!(" on a bond of {n}"),
+        };
+        writeln!(f, "    network {}{bond}", physical.name.as_deref().unwrap_or(word))?;
+        for vlan in &physical.vlans {
+            let word = vlan.network.word();
+            writeln!(f, "      VLAN {}", vlan.name.as_deref().unwrap_or(word))?;
+        }
+    }
+    Ok(())
+}
+
+fn show_storage(f: &mut fmt::Formatter<'_>, storage: &StorageStep) -> fmt::Result {
+    let default = if storage.is_default { ", the default" } else { "" };
+    writeln!(f, "    storage {} ({}){default}", storage.name, storage.kind.name())
+}
+
+fn show_guest(f: &mut fmt::Formatter<'_>, what: &str, guest: &GuestStep) -> fmt::Result {
+    write!(f, "    {what} {} from {}", guest.name, guest.distro)?;
     let mut then = ", then ";
     for after in &guest.after_install {
         write!(f, "{then}{}", after.action.name())?;

@@ -50,7 +50,12 @@ impl Plan {
         skipped.collect()
     }
 
-    /// How many hosts it takes.
+    /// Whether it makes guests on one more host, which other runs may use too.
+    pub fn shares_a_host(&self) -> bool {
+        [&self.preprepare, &self.prepare].iter().any(|part| !part.shared_hosts.is_empty())
+    }
+
+    /// How many hosts of its own it takes.
     pub fn hosts(&self) -> usize {
         let only_before = self
             .preprepare

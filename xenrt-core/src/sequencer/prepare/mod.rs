@@ -1,17 +1,25 @@
-//! What a sequence needs before its first test: hosts, networks, guests.
+//! What a sequence needs before its first test: hosts, networks, storage, pools, guests.
 //!
-//! All hosts are got at once. Then what `<preprepare>` asks for is made, and after it what
-//! `<prepare>` does: first the networks of all hosts, then the guests, side by side as far as
-//! `PREPARE_WORKERS` of the sequence allows ([`Preparation::WORKERS`] where it does not say). Each
-//! is a step with its own events and deadline; all steps of one kind are tried even when one fails,
-//! so that all problems are told, and the first in the order of the file is the reason why tests
-//! are Blocked.
+//! All hosts are got at once, and whether their toolstacks can do what the file asks of them is
+//! looked at before anything is built. Then what `<preprepare>` asks for is made, and after it what
+//! `<prepare>` does: first the networks of all hosts, then the storage, the pools, the templates and
+//! the guests, side by side as far as `PREPARE_WORKERS` of the sequence allows
+//! ([`Preparation::WORKERS`] where it does not say). Each is a step with its own events and
+//! deadline; all steps of one kind are tried even when one fails, so that all problems are told, and
+//! the first in the order of the file is the reason why tests are Blocked.
 
 mod guests;
 mod hosts;
+mod needs;
+mod networks;
+mod pools;
+mod storage;
+mod templates;
 
 pub(super) use guests::can_carry_out;
+pub(super) use storage::can_be_made;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt as _};
@@ -25,18 +33,22 @@ use super::recover;
 use super::resources::Resources;
 use super::resume::{Leftovers, take_stock};
 use super::stop::Stop;
-use super::{EventKind, Events};
+use super::{EventKind, Events, RunId};
 use crate::Error;
 use crate::lab::LabProvider;
-use crate::model::{Ability, CreatedObject, Host, NetworkSpec, Scope};
+use crate::model::{Ability, CreatedObject, ObjectKind, Scope};
 use crate::remote::{CommandRecord, Observer};
 use crate::seconds::micros;
-use crate::sequence::{BridgeStep, Prepare};
+use crate::sequence::Prepare;
+use networks::Names;
+use templates::Base;
 
 /// What makes what a sequence prepares, and undoes it.
 #[derive(Debug)]
 pub(super) struct Preparation {
     file: String,
+    /// What the names of guests end with on a host that other runs use too.
+    ending: String,
     parts: [Prepare; 2],
     /// All that tests of the run need of hosts.
     requires: Vec<Ability>,
@@ -48,6 +60,19 @@ pub(super) struct Preparation {
     leftovers: Leftovers,
     scope: Scope,
     events: Events,
+}
+
+/// What the steps of a preparation leave for those after them.
+#[derive(Debug, Default)]
+struct Makings {
+    /// The networks of each host by the names of the file.
+    networks: BTreeMap<usize, Names>,
+    /// The tags of the run's own VLANs, by their names.
+    vlans: BTreeMap<String, u16>,
+    /// The disks of each host's lab entry that a storage is made of.
+    taken: BTreeMap<usize, Vec<usize>>,
+    /// What guests can be made of, by host and name.
+    bases: BTreeMap<(usize, String), Base>,
 }
 
 /// What was made, and why it is not all.
@@ -64,6 +89,7 @@ impl Preparation {
 
     pub(super) fn new(
         plan: &Plan,
+        run: RunId,
         provider: Option<Arc<dyn LabProvider>>,
         leftovers: Leftovers,
         scope: Scope,
@@ -75,6 +101,8 @@ impl Preparation {
         requires.dedup();
         Self {
             file: plan.file.clone(),
+            // Two runs of the same day have different beginnings.
+            ending: run.0.simple().to_string()[..8].to_owned(),
             parts: [plan.preprepare.clone(), plan.prepare.clone()],
             requires,
             workers: plan.workers.unwrap_or(Self::WORKERS),
@@ -86,19 +114,22 @@ impl Preparation {
         }
     }
 
-    /// How many hosts it gets.
+    /// How many hosts of the run's own it gets.
     pub(super) fn hosts(&self) -> usize {
         self.host_steps().count()
     }
 
     /// Whether it gets hosts from the lab.
     pub(super) fn asks_the_lab(&self) -> bool {
-        self.hosts() > 0 && self.refused.is_none()
+        (self.hosts() > 0 || self.shares_a_host()) && self.refused.is_none()
     }
 
     /// Whether it makes a guest of this name.
     pub(super) fn makes_guest(&self, name: &str) -> bool {
-        self.parts.iter().flat_map(Prepare::guests).any(|(_, guest)| guest.name == name)
+        self.parts.iter().any(|part| {
+            let shared = part.shared_hosts.iter().flat_map(|host| &host.guests);
+            part.guests().map(|(_, guest)| guest).chain(shared).any(|guest| guest.name == name)
+        })
     }
 
     /// Gets the hosts and makes all else. Whatever was made, also where that is not all, is in the
@@ -108,12 +139,13 @@ impl Preparation {
         if let Some(refused) = &self.refused {
             return Prepared { resources, failure: Some(refused.clone()) };
         }
-        if self.hosts() == 0 {
+        if self.hosts() == 0 && !self.shares_a_host() {
             return Prepared::default();
         }
         let failure = self
             .until(stop, async {
-                resources.hosts = self.get_hosts().await?;
+                self.get_hosts(&mut resources).await?;
+                self.can_be_made(&resources)?;
                 self.take_stock_of(&resources).await?;
                 self.make(&mut resources).await
             })
@@ -123,7 +155,8 @@ impl Preparation {
 
     /// Undoes what was made on the hosts, and makes it again. Nobody may be at work on them.
     pub(super) async fn again(&self, before: &Resources, stop: &Stop) -> Prepared {
-        let mut resources = Resources { hosts: before.hosts.clone(), guests: Vec::new() };
+        let (hosts, own) = (before.hosts.clone(), before.own);
+        let mut resources = Resources { hosts, own, guests: Vec::new() };
         let failure = self
             .until(stop, async {
                 if !self.undo().await {
@@ -142,7 +175,28 @@ impl Preparation {
             return Ok(());
         }
         let hosts: Vec<_> = resources.hosts.iter().map(|host| Arc::clone(&host.host)).collect();
-        take_stock(&hosts, &self.leftovers, &self.events).await
+        take_stock(&hosts, &self.leftovers, &self.kinds_made(), &self.events).await
+    }
+
+    /// What it makes besides guests and networks.
+    fn kinds_made(&self) -> Vec<ObjectKind> {
+        let any = |holds: &dyn Fn(&Prepare) -> bool| self.parts.iter().any(holds);
+        let storage = any(&|part| {
+            part.hosts.iter().any(|host| !host.storage.is_empty())
+                || part.pools.iter().any(|pool| !pool.storage.is_empty())
+        });
+        let template = any(&|part| {
+            part.hosts.iter().any(|host| !host.templates.is_empty())
+                || part.pools.iter().any(|pool| !pool.templates.is_empty())
+                || part.guests().any(|(_, guest)| templates::becomes_template(guest))
+        });
+        let pool = any(&|part| part.pools.iter().any(|pool| pool.hosts.len() > 1));
+        let all = [
+            (storage, ObjectKind::Storage),
+            (template, ObjectKind::Template),
+            (pool, ObjectKind::PoolMember),
+        ];
+        all.into_iter().filter(|(made, _)| *made).map(|(_, kind)| kind).collect()
     }
 
     async fn until(
@@ -161,12 +215,17 @@ impl Preparation {
     }
 
     async fn make(&self, resources: &mut Resources) -> Result<(), String> {
+        let mut makings = Makings::default();
         for part in &self.parts {
-            self.make_networks(part, resources).await?;
-            self.make_guests(part, resources).await?;
+            self.choose_vlans(part, resources, &mut makings).await?;
+            self.make_networks(part, resources, &mut makings).await?;
+            self.make_storage(part, resources, &mut makings).await?;
+            self.make_pools(part, resources, &mut makings).await?;
+            self.make_templates(part, resources, &mut makings).await?;
+            self.make_guests(part, resources, &makings).await?;
         }
         // Nobody is at work yet, so this is what the first test is compared with.
-        let hosts = resources.hosts.iter();
+        let hosts = resources.hosts[..resources.own].iter();
         let inventories: Vec<BoxFuture<'_, ()>> = hosts
             .map(|run_host| {
                 async {
@@ -181,45 +240,6 @@ impl Preparation {
             .collect();
         futures::future::join_all(inventories).await;
         Ok(())
-    }
-
-    async fn make_networks(&self, part: &Prepare, resources: &Resources) -> Result<(), String> {
-        let of_hosts = part.hosts.iter().map(|host| (vec![host.id], &host.bridges));
-        let of_pools = part.pools.iter().map(|pool| {
-            (pool.hosts.iter().map(|at| part.hosts[*at].id).collect::<Vec<_>>(), &pool.bridges)
-        });
-        let mut steps = Vec::new();
-        for (hosts, bridges) in of_hosts.chain(of_pools) {
-            for host in hosts {
-                let host = &resources.hosts[self.position(host)].host;
-                steps.extend(bridges.iter().map(|bridge| self.make_network(host, bridge).boxed()));
-            }
-        }
-        self.all(steps).await.map(drop)
-    }
-
-    async fn make_network(&self, host: &Arc<dyn Host>, bridge: &BridgeStep) -> Result<(), String> {
-        let name = format!("network {} on {}", bridge.name, host.name());
-        let spec = NetworkSpec::isolated(&*bridge.name);
-        let work = async { host.create_network(&spec).await.map(drop) };
-        self.step(&name, Some(bridge.place.line), work).await
-    }
-
-    async fn make_guests(&self, part: &Prepare, resources: &mut Resources) -> Result<(), String> {
-        let steps = part.guests().map(|(at, step)| {
-            let at = self.position(part.hosts[at].id);
-            self.make_guest(Arc::clone(&resources.hosts[at].host), at, step).boxed()
-        });
-        let steps: Vec<_> = steps.collect();
-        let mut failure = None;
-        let mut steps = stream::iter(steps).buffered(self.workers);
-        while let Some(made) = steps.next().await {
-            match made {
-                Ok(guest) => resources.guests.push(guest),
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
-        failure.map_or(Ok(()), Err)
     }
 
     /// Does all of it, some at once. The error is the first in the order of the file.

@@ -26,11 +26,15 @@ pub(in crate::sequencer) struct Leftovers {
     found: BTreeMap<String, Found>,
 }
 
-/// The guests and networks of a host before the run.
+/// What was on a host before the run, by its names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Found {
     guests: BTreeSet<String>,
     networks: BTreeSet<String>,
+    storages: BTreeSet<String>,
+    templates: BTreeSet<String>,
+    /// It was in a pool with others.
+    pooled: bool,
 }
 
 impl Leftovers {
@@ -55,11 +59,14 @@ impl Leftovers {
             }
             EventKind::NotCreated(object) => self.forget(&object),
             EventKind::Undone { object: Some(object), error: None, .. } => self.forget(&object),
-            EventKind::HostFound { host, guests, networks } => {
+            EventKind::HostFound { host, guests, networks, storages, templates, pool } => {
                 // The first look is the one before the run made anything.
                 self.found.entry(host).or_insert_with(|| Found {
                     guests: guests.into_iter().collect(),
                     networks: networks.into_iter().collect(),
+                    storages: storages.into_iter().collect(),
+                    templates: templates.into_iter().collect(),
+                    pooled: pool.len() > 1,
                 });
             }
             _ => {}
@@ -91,24 +98,23 @@ impl Leftovers {
 }
 
 /// Looks at hosts that outlive the run, before the run makes anything on them: notes what is there,
-/// and removes what this run left before it was interrupted.
+/// and removes what this run left before it was interrupted. `made` are the kinds of things that it
+/// makes besides guests and networks.
 ///
 /// # Errors
 /// What could not be removed, in one text.
 pub(in crate::sequencer) async fn take_stock(
     hosts: &[Arc<dyn Host>],
     leftovers: &Leftovers,
+    made: &[ObjectKind],
     events: &Events,
 ) -> Result<(), String> {
     let of_hosts = hosts.iter().map(|host| async move {
         if leftovers.found.contains_key(host.name()) {
             return;
         }
-        match timeout(DEADLINE, found(host.as_ref())).await {
-            Ok(Ok((guests, networks))) => {
-                let host = host.name().to_owned();
-                events.send(None, EventKind::HostFound { host, guests, networks });
-            }
+        match timeout(DEADLINE, found(host.as_ref(), made)).await {
+            Ok(Ok(found)) => events.send(None, found),
             Ok(Err(error)) => warn(events, host.as_ref(), &with_causes(&error)),
             Err(_) => {
                 warn(events, host.as_ref(), &format!("it did not answer in {}", Readable(DEADLINE)))
@@ -138,16 +144,44 @@ fn warn(events: &Events, host: &dyn Host, problem: &str) {
     events.log(Level::Warning, text);
 }
 
-async fn found(host: &dyn Host) -> Result<(Vec<String>, Vec<String>), Error> {
+async fn found(host: &dyn Host, made: &[ObjectKind]) -> Result<EventKind, Error> {
     let networks = async {
         match host.require(Ability::Networks) {
             Ok(()) => host.networks().await,
             Err(_) => Ok(Vec::new()),
         }
     };
-    let (guests, networks) = futures::try_join!(host.guests(), networks)?;
-    let guests = guests.iter().map(|guest| guest.name()).collect();
-    Ok((guests, networks.into_iter().map(|network| network.name).collect()))
+    // Where the run makes none of a kind, whether there are some is not worth a look.
+    let storages = async {
+        match host.storages() {
+            Ok(storages) if made.contains(&ObjectKind::Storage) => storages.list().await,
+            _ => Ok(Vec::new()),
+        }
+    };
+    let templates = async {
+        match host.templates() {
+            Ok(templates) if made.contains(&ObjectKind::Template) => templates.list().await,
+            _ => Ok(Vec::new()),
+        }
+    };
+    let pool = async {
+        match host.pooling() {
+            Ok(pool) if made.contains(&ObjectKind::PoolMember) => pool.members().await,
+            _ => Ok(Vec::new()),
+        }
+    };
+    let all = futures::try_join!(host.guests(), networks, storages, templates, pool)?;
+    let (guests, networks, storages, templates, pool) = all;
+    let others = if pool.len() > 1 { pool } else { Vec::new() };
+    Ok(EventKind::HostFound {
+        host: host.name().to_owned(),
+        guests: guests.iter().map(|guest| guest.name()).collect(),
+        networks: networks.into_iter().map(|network| network.name).collect(),
+        storages: storages.into_iter().map(|storage| storage.name).collect(),
+        // Those that came with the toolstack are nobody's, and many.
+        templates: templates.into_iter().filter(|own| own.own).map(|own| own.name).collect(),
+        pool: others.into_iter().map(|member| member.name).collect(),
+    })
 }
 
 /// Removes one object, unless it was there before the run. A guest may have been migrated, so it is
@@ -175,9 +209,15 @@ async fn remove(
             }
             continue;
         };
+        let none = BTreeSet::new();
         let names = match object.kind {
             ObjectKind::Guest => &found.guests,
             ObjectKind::Network => &found.networks,
+            ObjectKind::Storage => &found.storages,
+            ObjectKind::Template => &found.templates,
+            // A host that was in a pool before was not brought into it by the run.
+            ObjectKind::PoolMember if found.pooled => continue,
+            ObjectKind::PoolMember => &none,
         };
         for name in leftovers.names(object).filter(|name| !names.contains(*name)) {
             let named = CreatedObject { name: name.to_owned(), ..object.clone() };
@@ -216,6 +256,27 @@ async fn remove_from(host: &dyn Host, object: &CreatedObject) -> Result<bool, Er
                 return Ok(false);
             }
             host.remove_network(&object.name).await.map(|()| true)
+        }
+        ObjectKind::Storage => {
+            let storages = host.storages()?;
+            if !storages.list().await?.iter().any(|storage| storage.name == object.name) {
+                return Ok(false);
+            }
+            storages.remove(&object.name).await.map(|()| true)
+        }
+        ObjectKind::Template => {
+            let templates = host.templates()?;
+            if !templates.list().await?.iter().any(|template| template.name == object.name) {
+                return Ok(false);
+            }
+            templates.remove(&object.name).await.map(|()| true)
+        }
+        ObjectKind::PoolMember => {
+            let pool = host.pooling()?;
+            if pool.members().await?.len() < 2 {
+                return Ok(false);
+            }
+            pool.leave().await.map(|()| true)
         }
     }
 }

@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
-use super::order::shuffled;
+use super::order::{behind_awaited, shuffled};
 use super::{Around, Reason, Walk, Walked};
 use crate::seconds::Readable;
 use crate::sequence::{BlockKind, Rounds};
@@ -94,7 +94,8 @@ impl Walk {
             let (what, round_text) = (block.describe(), round_text(block.rounds, round));
             let text = format!("the order of {what}{round_text} is drawn from the seed {seed}");
             self.shared.events.log(Level::Info, text);
-            shuffled(block.steps.len(), seed, round)
+            let awaited = self.awaited.steps_within(block, &self.shared.cases);
+            behind_awaited(shuffled(block.steps.len(), seed, round), &awaited)
         });
         for at in 0..block.steps.len() {
             let step = &block.steps[order.as_ref().map_or(at, |order| order[at])];

@@ -63,6 +63,39 @@ impl Awaited {
     }
 }
 
+impl Awaited {
+    /// For each step of a block that has to come behind others of it: which.
+    pub(super) fn steps_within(
+        &self,
+        block: &PlanBlock,
+        cases: &[PlannedCase],
+    ) -> HashMap<usize, Vec<usize>> {
+        let awaited = self.within(block, cases);
+        if awaited.is_empty() {
+            return HashMap::new();
+        }
+        // Where each step that has tests begins, in the order of the file.
+        let mut begins: Vec<(TestIndex, usize)> = Vec::new();
+        for (at, step) in block.steps.iter().enumerate() {
+            let mut first = None;
+            step.each_test(&mut |index| {
+                first.get_or_insert(index);
+            });
+            begins.extend(first.map(|first| (first, at)));
+        }
+        let step_of = |index: TestIndex| {
+            let behind = begins.partition_point(|(first, _)| *first <= index);
+            behind.checked_sub(1).map(|at| begins[at].1)
+        };
+        let steps = awaited.into_iter().map(|(at, tests)| {
+            let mut others: Vec<usize> = tests.into_iter().filter_map(step_of).collect();
+            others.dedup();
+            (at, others)
+        });
+        steps.collect()
+    }
+}
+
 impl Walk {
     /// Waits until these tests have ended, or all is to stop.
     pub(super) async fn wait_for(&self, tests: &[TestIndex], stop: &Stop) {

@@ -1,6 +1,7 @@
 //! In which order the steps of a block begin.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use crate::sequence::BlockKind;
@@ -29,6 +30,42 @@ pub(super) fn shuffled(count: usize, seed: u64, round: u32) -> Vec<usize> {
     order
 }
 
+/// `order` with each step behind those that it waits for, which come before it in the file: always
+/// the first of `order` that waits for none any more. A step that waits for none and is waited for by
+/// none is moved back by those alone that had to come before it.
+pub(super) fn behind_awaited(
+    order: Vec<usize>,
+    awaited: &HashMap<usize, Vec<usize>>,
+) -> Vec<usize> {
+    if awaited.is_empty() {
+        return order;
+    }
+    let mut place = vec![0; order.len()];
+    let mut missing = vec![0_usize; order.len()];
+    let mut waiting: Vec<Vec<usize>> = vec![Vec::new(); order.len()];
+    for (at, step) in order.iter().enumerate() {
+        place[*step] = at;
+    }
+    for (step, others) in awaited {
+        missing[*step] = others.len();
+        others.iter().for_each(|other| waiting[*other].push(*step));
+    }
+    let free = (0..order.len()).filter(|step| missing[*step] == 0);
+    let mut free: BinaryHeap<_> = free.map(|step| Reverse(place[step])).collect();
+    let mut sorted = Vec::with_capacity(order.len());
+    while let Some(Reverse(at)) = free.pop() {
+        let step = order[at];
+        sorted.push(step);
+        for later in &waiting[step] {
+            missing[*later] -= 1;
+            if missing[*later] == 0 {
+                free.push(Reverse(place[*later]));
+            }
+        }
+    }
+    sorted
+}
+
 /// How long tests took before, by their labels.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
@@ -51,7 +88,7 @@ impl Durations {
         if !self.known.is_empty() {
             let lengths: Vec<_> =
                 block.steps.iter().map(|step| self.of_step(step, cases)).collect();
-            order.sort_by_key(|at| std::cmp::Reverse(lengths[*at]));
+            order.sort_by_key(|at| Reverse(lengths[*at]));
         }
         order
     }
@@ -113,6 +150,20 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, (0..1000).collect::<Vec<_>>());
         assert_eq!(shuffled(0, 1, 1), [0; 0]);
+    }
+
+    #[test]
+    fn who_is_waited_for_comes_first_and_the_rest_stays_as_it_was_drawn() {
+        let awaited = |pairs: &[(usize, &[usize])]| {
+            pairs.iter().map(|(step, others)| (*step, others.to_vec())).collect()
+        };
+        let drawn = vec![3, 5, 1, 4, 0, 2];
+        assert_eq!(behind_awaited(drawn.clone(), &awaited(&[])), drawn);
+        let sorted = behind_awaited(drawn.clone(), &awaited(&[(3, &[0]), (5, &[1, 2])]));
+        assert_eq!(sorted, [1, 4, 0, 3, 2, 5]);
+        let chain: HashMap<usize, Vec<usize>> =
+            (1..1000).map(|step| (step, vec![step - 1])).collect();
+        assert_eq!(behind_awaited(shuffled(1000, 3, 1), &chain), (0..1000).collect::<Vec<_>>());
     }
 
     #[test]

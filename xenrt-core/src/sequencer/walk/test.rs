@@ -183,7 +183,7 @@ impl Walk {
             return Some(Outcome::Blocked { by: reason.to_string() });
         }
         let found = HostsFound {
-            count: resources.hosts.len(),
+            count: resources.own,
             position: &|name| resources.host(name).ok(),
             lacks: &|at, case| {
                 let host: &dyn Host = resources.hosts[at].host.as_ref();
@@ -203,7 +203,7 @@ impl Walk {
         let host = match &case.host {
             Some(HostChoice::Named(name)) => resources.host(name).is_err(),
             Some(HostChoice::Any) | None => {
-                resources.hosts.len() < case.descriptor.requires.hosts.min(self.preparation.hosts())
+                resources.own < case.descriptor.requires.hosts.min(self.preparation.hosts())
             }
         };
         let guest = named_guest(case).is_some_and(|name| {
@@ -235,14 +235,15 @@ fn claims_of(
     workers: Option<Resource>,
 ) -> (Request, Vec<usize>) {
     let mut request = Request::default();
-    let count = resources.hosts.len();
+    let count = resources.own;
     let claims = case.descriptor.claims;
     let host_claim = case.claim.unwrap_or(claims.host);
     let mut guest = named_guest(case).and_then(|name| resources.guest(&name).ok());
     if guest.is_none() && case.guest.is_none() && claims.guest.is_some() {
         guest = (!resources.guests.is_empty()).then_some(0);
     }
-    let guest_host = guest.map(|guest| resources.guests[guest].host);
+    // A host that other runs use too is no test's host.
+    let guest_host = guest.map(|guest| resources.guests[guest].host).filter(|host| *host < count);
     let needed = case.descriptor.requires.hosts;
     let mut hosts = Vec::new();
     let first = match &case.host {
