@@ -17,12 +17,14 @@ use xenrt_xapi::xe::{ApiCode, Login, Xe, XeCommand, XeError};
 
 use crate::world::Simulated;
 
+/// What is done to a guest; the second argument is the other host of its pool.
+type Act = for<'a> fn(&'a dyn Guest, &'a Arc<dyn Host>) -> BoxFuture<'a, xenrt_core::Result<()>>;
+
 /// A verb, how to come to the state before it, and the command of `xe` that is its middle.
 struct Verb {
     command: &'static str,
     before: PowerState,
-    /// What is done to the guest; the second one is the other host of its pool.
-    run: for<'a> fn(&'a dyn Guest, &'a Arc<dyn Host>) -> BoxFuture<'a, xenrt_core::Result<()>>,
+    run: Act,
 }
 
 const VERBS: &[Verb] = &[
