@@ -203,8 +203,10 @@ async fn apt(
     say: &(dyn Fn(String) + Send + Sync),
 ) -> Result<(), SetupError> {
     const DEADLINE: Duration = Duration::from_secs(900);
+    // A machine that was just made often updates itself: whoever has the lock is waited for.
+    let program = ["apt-get", "-o", "DPkg::Lock::Timeout=300"];
     let line: Vec<&str> =
-        privilege.iter().copied().chain(["apt-get"]).chain(words.iter().copied()).collect();
+        privilege.iter().copied().chain(program).chain(words.iter().copied()).collect();
     let command = line.join(" ");
     let failed = |reason: String, last: &[String]| SetupError::Apt {
         command: command.clone(),
