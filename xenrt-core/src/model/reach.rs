@@ -127,7 +127,7 @@ mod tests {
     #[tokio::test]
     async fn a_login_has_one_shell_until_its_connections_are_dropped() {
         let text = "[[host]]\nname = \"a\"\naddress = \"192.0.2.1\"\ntoolstack = \"xl\"\n\
-                    [[host.images]]\nname = \"i\"\nkinds = [\"pv\"]\nuser = \"me\"\n";
+                    [[host.images]]\nname = \"i\"\nkinds = [\"pv\"]\nmemory_mib = 64\nuser = \"me\"\n";
         let entry = crate::lab::LabFile::parse(text, "lab.toml").unwrap().hosts.remove(0);
         let made = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&made);
