@@ -50,7 +50,7 @@ const STEPS: &[Step] = &[
     Step { name: "unit", words: &["test", "--workspace", "--lib", "--bins"], environment: &[] },
     Step {
         name: "integration",
-        words: &["test", "--package", "xenrt", "--package", "xenrt-core", "--tests"],
+        words: &["test", "--package", "xenrt", "--package", "xenrt-core", "--test", "*"],
         environment: &[("INSTA_UPDATE", "no")],
     },
     Step {
