@@ -59,6 +59,7 @@ mod snapshots;
 mod storage;
 mod tasks;
 mod templates;
+mod temporary;
 mod toolstack;
 #[cfg(test)]
 mod transcripts;

@@ -10,6 +10,7 @@ use xenrt_core::{Error, Result};
 
 use crate::guest::XapiGuest;
 use crate::host::XapiHost;
+use crate::temporary::TemporaryFolder;
 use crate::xe::{Ran, XeCommand, understand};
 
 /// How often is told how far it is.
@@ -42,11 +43,10 @@ impl XapiGuest {
             return Err(Error::invalid(self.shared.object(), problem));
         }
         let dom0 = host.dom0();
-        let folder = Command::new("mktemp").args(["-d", "/tmp/xenrt-export.XXXXXX"]);
-        let folder = dom0.text(&folder).await?;
+        let folder = TemporaryFolder::make(dom0.as_ref(), "export").await?;
         let done = self.exported_through(dom0.as_ref(), &folder, to, progress).await;
         // Whatever came of it, nothing is left there.
-        let removed = dom0.run(&Command::new("rm").args(["-rf", "--", folder.as_str()])).await;
+        let removed = folder.remove().await;
         if done.is_err() {
             // Half of an export is none; that it may not even have begun is no error.
             let _ = std::fs::remove_file(to);
@@ -61,11 +61,11 @@ impl XapiGuest {
     async fn exported_through(
         &self,
         dom0: &dyn Shell,
-        folder: &str,
+        folder: &TemporaryFolder<'_>,
         to: &Path,
         progress: &(dyn Fn(Transferred) + Send + Sync),
     ) -> Result<()> {
-        let pipe = format!("{folder}/pipe");
+        let pipe = folder.file("pipe");
         dom0.run(&Command::new("mkfifo").args(["-m", "600", pipe.as_str()])).await?;
         let line = format!(
             "unset XE_EXTRA_ARGS; exec xe vm-export uuid={} filename= >{}",
@@ -112,14 +112,13 @@ impl XapiHost {
     /// When the file cannot be read or copied; what xapi refuses, see [`import`](Self::import).
     pub async fn import_from_here(&self, from: &Path, sr: Option<Uuid>) -> Result<XapiGuest> {
         let dom0 = self.dom0();
-        let folder = Command::new("mktemp").args(["-d", "/tmp/xenrt-import.XXXXXX"]);
-        let folder = dom0.text(&folder).await?;
-        let path = format!("{folder}/guest.xva");
+        let folder = TemporaryFolder::make(dom0.as_ref(), "import").await?;
+        let path = folder.file("guest.xva");
         let made = match dom0.upload(from, &path, 0o600).await {
             Ok(()) => self.import(&path, sr).await,
             Err(error) => Err(error.into()),
         };
-        let removed = dom0.run(&Command::new("rm").args(["-rf", "--", folder.as_str()])).await;
+        let removed = folder.remove().await;
         let made = made?;
         removed?;
         Ok(made)

@@ -12,6 +12,7 @@ use xenrt_core::{Error, Result};
 use crate::guest::XapiGuest;
 use crate::host::XapiHost;
 use crate::parse::{Record, not_understood, values};
+use crate::temporary::TemporaryFolder;
 use crate::xe::{ApiCode, XeCommand, XeError};
 
 /// How long a status report may take: it asks every daemon for all that it knows.
@@ -224,9 +225,8 @@ impl XapiHost {
     /// What xapi refuses; when the file cannot be copied here.
     pub async fn save_status_report(&self, to: &Path, entries: &[&str]) -> Result<()> {
         let dom0 = self.dom0();
-        let folder = Command::new("mktemp").args(["-d", "/tmp/xenrt-report.XXXXXX"]);
-        let folder = dom0.text(&folder).await?;
-        let path = format!("{folder}/report");
+        let folder = TemporaryFolder::make(dom0.as_ref(), "report").await?;
+        let path = folder.file("report");
         let report = XeCommand::new("host-get-system-status")
             .uuid(self.uuid())
             .param("filename", path.as_str())
@@ -240,7 +240,7 @@ impl XapiHost {
             Err(error) => Err(error),
         };
         // Whatever came of it, nothing is left there.
-        let removed = dom0.run(&Command::new("rm").args(["-rf", "--", folder.as_str()])).await;
+        let removed = folder.remove().await;
         copied?;
         removed?;
         Ok(())
