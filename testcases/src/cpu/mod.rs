@@ -1,12 +1,11 @@
 //! Tests of virtual processors.
 
-use futures::future::join_all;
 use tokio::time::Instant;
 mod share;
 
 use xenrt::prelude::*;
 
-use crate::support::{Subject, Timings, Witness, count, guest_spec, in_round, up};
+use crate::support::{Subject, Timings, Witness, count, guest_spec, in_round, keep_busy, up};
 
 /// A guest is started with 1, 2, 3, ... vCPUs; each time toolstack, hypervisor and the guest itself
 /// agree on the number. It has the number that it had, in the end.
@@ -165,10 +164,7 @@ impl TestCase for TimeAccounting {
 
     async fn run(&mut self, cx: &TestContext) -> Result {
         let guest = self.guest.as_ref();
-        let shell = guest.shell().await?;
-        let seconds = self.seconds.to_string();
-        let burn = Command::new("timeout").args([&seconds, "sh", "-c", "while :; do :; done"]);
-        let burn = burn.deadline(Duration::from_secs(u64::from(self.seconds) + 120));
+        let (shell, seconds) = (guest.shell().await?, self.seconds);
         let used = async || -> Result<f64> {
             let domain = guest.domain().await?;
             let missing = || TestError::product("the hypervisor has no domain of the guest");
@@ -176,10 +172,7 @@ impl TestCase for TimeAccounting {
         };
         cx.step(format!("Keep {} vCPUs busy for {seconds} s", self.vcpus));
         let (before, began) = (used().await?, Instant::now());
-        let results = join_all((0..self.vcpus).map(|_| shell.execute(&burn))).await;
-        for result in results {
-            result?;
-        }
+        keep_busy(shell.as_ref(), self.vcpus, seconds).await?;
         let took = began.elapsed().as_secs_f64();
         let used = used().await? - before;
         let due = f64::from(self.vcpus) * f64::from(self.seconds);

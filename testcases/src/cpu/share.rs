@@ -4,7 +4,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 use xenrt::prelude::*;
 
-use crate::support::{count, guest_spec, start_all};
+use crate::support::{count, guest_spec, keep_busy, start_all};
 
 /// Guests that all want more processor time than there is get the same of it: none gets less than
 /// `least` of its equal share. The share of each is kept as a value.
@@ -79,14 +79,7 @@ impl TestCase for FairShare {
 
 impl FairShare {
     async fn burn(&self, guest: &dyn Guest) -> Result {
-        let shell = guest.shell().await?;
-        let seconds = self.seconds.to_string();
-        let burn = Command::new("timeout").args([&seconds, "sh", "-c", "while :; do :; done"]);
-        let burn = burn.deadline(Duration::from_secs(u64::from(self.seconds) * 10 + 120));
-        for ended in join_all((0..self.vcpus).map(|_| shell.execute(&burn))).await {
-            ended?;
-        }
-        Ok(())
+        keep_busy(guest.shell().await?.as_ref(), self.vcpus, self.seconds).await
     }
 
     /// The processor time of each guest until now, in seconds.

@@ -1,9 +1,8 @@
 //! Guests of a host whose control domain has no time for them.
 
-use futures::future::join_all;
 use xenrt::prelude::*;
 
-use crate::support::{Subject, Witness, count, outage_during};
+use crate::support::{Subject, Witness, count, keep_busy, outage_during};
 
 /// All processors of dom0 are kept busy while somebody logs into a guest all the time: the guest is never
 /// away for longer than `max_outage`, and neither guest nor host is any different afterwards.
@@ -34,16 +33,11 @@ impl TestCase for BusyDom0 {
         let host = guest.host();
         let witness = Witness::leave(guest).await?;
         let cpus = host.info().await?.cpus.max(1);
-        let seconds = self.seconds.to_string();
-        let burn = Command::new("timeout").args([&seconds, "sh", "-c", "while :; do :; done"]);
-        let burn = burn.deadline(Duration::from_secs(u64::from(self.seconds) + 120));
-        cx.step(format!("Keep {cpus} processors of dom0 busy for {seconds} s"));
+        cx.step(format!("Keep {cpus} processors of dom0 busy for {} s", self.seconds));
         let dom0 = host.dom0();
-        let work = join_all((0..cpus).map(|_| dom0.execute(&burn)));
-        let (results, outage) = outage_during(guest, work).await?;
-        for result in results {
-            result?;
-        }
+        let work = keep_busy(dom0.as_ref(), cpus, self.seconds);
+        let (done, outage) = outage_during(guest, work).await?;
+        done?;
         cx.value("longest time without an answer", outage.longest.as_secs_f64(), "s");
         if outage.answers == 0 || outage.longest > self.max_outage {
             return Err(TestError::product(format!(

@@ -3,7 +3,7 @@
 use xenrt::model::Undo;
 use xenrt::prelude::*;
 
-use crate::support::{Subject, count, in_round};
+use crate::support::{Subject, count, in_round, noise};
 
 /// A file in the memory of a guest.
 const BALLAST: &str = "/run/xenrt-kept";
@@ -51,7 +51,8 @@ impl TestCase for KeptWhileSuspended {
 impl KeptWhileSuspended {
     async fn once(&self, guest: &dyn Guest, round: u32) -> Result {
         let shell = guest.shell().await?;
-        let written = stream(u64::from(round), self.amount);
+        let words = (self.amount.as_bytes() / 8) as usize;
+        let written: Vec<u8> = noise(u64::from(round)).take(words).flatten().collect();
         shell.write_file(BALLAST, &written, 0o600).await?;
         guest.pause().await?;
         guest.unpause().await?;
@@ -61,19 +62,6 @@ impl KeptWhileSuspended {
         compare(guest, &written, "a suspend").await?;
         Ok(guest.check().await?)
     }
-}
-
-/// Bytes that no compression or sharing of pages makes fewer (splitmix64).
-fn stream(seed: u64, amount: Memory) -> Vec<u8> {
-    let mut state = seed;
-    let words = (0..amount.as_bytes() / 8).flat_map(|_| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)).to_le_bytes()
-    });
-    words.collect()
 }
 
 /// Nothing where the guest holds what was written.

@@ -7,17 +7,7 @@ use xenrt::prelude::*;
 use xenrt::{Error, ToolstackErrorKind};
 
 use crate::measure::{Drift, Trend, median};
-use crate::support::{Timings, boot_id, count, guest_spec, several_up, start_all, within};
-
-/// So many guests, made and not started.
-async fn halted(cx: &TestContext, count: u32) -> Result<Vec<Arc<dyn Guest>>> {
-    let host = cx.default_host()?;
-    let mut guests = Vec::new();
-    for _ in 0..count {
-        guests.push(host.create_guest(&guest_spec(cx)?).await?);
-    }
-    Ok(guests)
-}
+use crate::support::{Timings, boot_id, count, guest_spec, several, several_up, start_all, within};
 
 /// Nothing where each guest is what it should be, and no two of them are the same machine.
 async fn all_themselves(guests: &[Arc<dyn Guest>]) -> Result {
@@ -58,7 +48,7 @@ struct ParallelStarts {
 impl TestCase for ParallelStarts {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let (workers, loops) = (count(cx, "workers", 8)?, count(cx, "loops", 1)?);
-        let guests = halted(cx, count(cx, "numdesktops", 8)?).await?;
+        let guests = several(cx, count(cx, "numdesktops", 8)?).await?;
         Ok(Self { guests, workers, loops })
     }
 
@@ -165,7 +155,7 @@ impl TestCase for StartTimes {
             let problem = format!("`guests` is {count}; a trend needs 6 at least");
             return Err(TestError::test(problem));
         }
-        Ok(Self { guests: halted(cx, count).await?, growth })
+        Ok(Self { guests: several(cx, count).await?, growth })
     }
 
     async fn run(&mut self, cx: &TestContext) -> Result {
@@ -295,7 +285,7 @@ impl TestCase for ConcurrentLives {
         let before = self.host.domains().await?.len();
         for round in 1..=self.loops {
             cx.step(format!("{} lives at once, round {round} of {}", self.workers, self.loops));
-            let guests = halted(cx, self.workers).await?;
+            let guests = several(cx, self.workers).await?;
             start_all(&guests, self.workers).await?;
             all_themselves(&guests).await?;
             within(&guests, self.workers, "end", |guest| async move {

@@ -1,8 +1,10 @@
 //! What the tests of all themes share.
 
+mod busy;
 mod census;
 mod clock;
 mod inside;
+mod noise;
 mod outage;
 mod pattern;
 mod ping;
@@ -11,15 +13,18 @@ mod subject;
 mod timings;
 mod witness;
 
+pub(crate) use busy::keep_busy;
 pub(crate) use census::Census;
 pub(crate) use clock::skew;
 pub(crate) use inside::{last_words, shut_itself_down};
+pub(crate) use noise::noise;
 pub(crate) use outage::outage_during;
 pub(crate) use pattern::Pattern;
 pub(crate) use ping::{USUAL_PING, answers_pings, pings};
 pub(crate) use resident::Resident;
 pub(crate) use subject::{
-    Subject, bring_up, count, guest_spec, image_memory, in_round, several_up, start_all, up, within,
+    Subject, bring_up, count, guest_spec, image_memory, in_round, several, several_up, start_all,
+    up, within,
 };
 pub(crate) use timings::Timings;
 pub(crate) use witness::{Witness, boot_id, start_anew};

@@ -2,6 +2,8 @@
 
 use xenrt::prelude::*;
 
+use super::noise::noise;
+
 /// Data is written and compared in blocks of this many bytes, each of which says what it is.
 const BLOCK: usize = 4096;
 /// So many blocks are written at each place.
@@ -124,19 +126,15 @@ async fn read(shell: &dyn Shell, device: &str, from: u64) -> Result<Vec<u8>> {
 /// What every block begins with.
 const MAGIC: &[u8; 8] = b"xenrtblk";
 
-/// One block: magic, seed, number, and a stream that follows from both (splitmix64).
+/// One block: magic, seed, number, and a stream that follows from both.
 fn block(seed: u64, number: u64) -> [u8; BLOCK] {
     let mut bytes = [0; BLOCK];
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..16].copy_from_slice(&seed.to_le_bytes());
     bytes[16..24].copy_from_slice(&number.to_le_bytes());
-    let mut state = seed ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d);
-    for chunk in bytes[24..].chunks_exact_mut(8) {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        chunk.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes());
+    let own = noise(seed ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    for (chunk, eight) in bytes[24..].chunks_exact_mut(8).zip(own) {
+        chunk.copy_from_slice(&eight);
     }
     bytes
 }

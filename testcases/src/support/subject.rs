@@ -80,7 +80,7 @@ pub(crate) async fn up(host: &Arc<dyn Host>, spec: &GuestSpec) -> Result<Arc<dyn
 }
 
 /// New guests, Halted, and started by nobody yet.
-async fn several(cx: &TestContext, count: u32) -> Result<Vec<Arc<dyn Guest>>> {
+pub(crate) async fn several(cx: &TestContext, count: u32) -> Result<Vec<Arc<dyn Guest>>> {
     let host = cx.default_host()?;
     let mut guests = Vec::new();
     for _ in 0..count {
