@@ -58,8 +58,8 @@ pub(crate) struct HostShared {
     reach: Reach,
     guests: Mutex<HashMap<Uuid, Weak<GuestShared>>>,
     guest_shells: Mutex<HashMap<Login, Arc<dyn Shell>>>,
-    /// What the URI of the connection names; gone with the host.
-    _folder: tempfile::TempDir,
+    /// What the URI of the connection names, where it names something; gone with the host.
+    _folder: Option<tempfile::TempDir>,
 }
 
 /// A login into a guest.
@@ -89,7 +89,7 @@ impl HostShared {
         kernel: String,
         shell: Arc<dyn Shell>,
         reach: Reach,
-        folder: tempfile::TempDir,
+        folder: Option<tempfile::TempDir>,
     ) -> Self {
         let abilities = facts.abilities();
         Self {

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use tempfile::TempDir;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::remote::{Command, HostKeyPolicy, SshHop, SshTarget};
 use xenrt_core::{Error, Result};
@@ -42,11 +43,12 @@ pub(crate) fn is_local(entry: &HostEntry) -> bool {
 }
 
 /// The URI that a host is reached by. A host that is not this machine is reached through ssh with
-/// the login of the lab; what libvirt is to start for that is a program in `folder`.
+/// the login of the lab; what libvirt is to start for that is a program in a folder that comes with
+/// the URI and must live as long as its connection.
 ///
 /// # Errors
-/// [`Error::Lab`] for what is no URI of libvirt's, and when the program cannot be written.
-pub(crate) fn uri(entry: &HostEntry, folder: &Path) -> Result<String> {
+/// [`Error::Lab`] for what is no URI of libvirt's, and [`Error::Io`] when the program cannot be written.
+pub(crate) fn uri(entry: &HostEntry) -> Result<(String, Option<TempDir>)> {
     let own = entry.attributes.get(URI).map_or(DEFAULT_URI, String::as_str);
     let Some((scheme, rest)) = own.split_once("://") else {
         return Err(Error::lab(format!(
@@ -55,7 +57,7 @@ pub(crate) fn uri(entry: &HostEntry, folder: &Path) -> Result<String> {
         )));
     };
     if is_local(entry) || scheme == "test" || scheme.contains('+') {
-        return Ok(own.to_owned());
+        return Ok((own.to_owned(), None));
     }
     let Some(path) = rest.strip_prefix('/') else {
         return Err(Error::lab(format!(
@@ -64,7 +66,13 @@ pub(crate) fn uri(entry: &HostEntry, folder: &Path) -> Result<String> {
             entry.name
         )));
     };
-    let program = folder.join("ssh");
+    let folder = tempfile::Builder::new().prefix("xenrt-libvirt-").tempdir();
+    let folder = folder.map_err(|source| Error::Io {
+        action: "cannot make",
+        path: "a temporary folder".to_owned(),
+        source,
+    })?;
+    let program = folder.path().join("ssh");
     let unwritten =
         |source| Error::Io { action: "cannot write", path: program.display().to_string(), source };
     std::fs::write(&program, program_text(&entry.ssh_target())).map_err(unwritten)?;
@@ -79,7 +87,9 @@ pub(crate) fn uri(entry: &HostEntry, folder: &Path) -> Result<String> {
         escape(&entry.address)
     };
     let program = escape(&program.display().to_string());
-    Ok(format!("{scheme}+ssh://{user}@{host}:{port}/{path}?command={program}&no_tty=1{more}"))
+    let uri =
+        format!("{scheme}+ssh://{user}@{host}:{port}/{path}?command={program}&no_tty=1{more}");
+    Ok((uri, Some(folder)))
 }
 
 /// A text as a part of a URI (RFC 3986, 2.1).
@@ -162,10 +172,10 @@ mod tests {
 
     #[test]
     fn this_machine_and_other_machines_are_told_apart() {
-        let folder = tempfile::tempdir().unwrap();
         let of = |more: &str| {
-            let uri = uri(&entry(more), folder.path());
-            uri.map(|uri| uri.replace(&folder.path().display().to_string(), "/folder"))
+            let (uri, folder) = uri(&entry(more))?;
+            let program = |folder: &TempDir| folder.path().display().to_string();
+            Ok::<_, Error>(folder.map_or(uri.clone(), |own| uri.replace(&program(&own), "/folder")))
         };
         let local = "address = \"localhost\"\nattributes = { libvirt_uri = \"test:///default\" }";
         assert_eq!(of(local).unwrap(), "test:///default");

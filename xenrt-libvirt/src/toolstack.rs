@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use xenrt_core::Result;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{Host, Scope, Toolstack};
 use xenrt_core::remote::{Command, LocalShell, Shell, ShellExt as _, SshShell, SshTarget};
-use xenrt_core::{Error, Result};
 
 use crate::connection::{Call, Connection};
 use crate::driver::Facts;
@@ -65,13 +65,8 @@ impl Toolstack for LibvirtToolstack {
         };
         let command = Command::new("uname").arg("-r").deadline(Duration::from_secs(90));
         let kernel = shell.text(&command).await?;
-        let folder = tempfile::Builder::new().prefix("xenrt-libvirt-").tempdir();
-        let folder = folder.map_err(|source| Error::Io {
-            action: "cannot make",
-            path: "a temporary folder".to_owned(),
-            source,
-        })?;
-        let connection = Connection::new(reach::uri(entry, folder.path())?);
+        let (uri, folder) = reach::uri(entry)?;
+        let connection = Connection::new(uri);
         let call = Call {
             verb: "describe",
             object: format!("host {:?}", entry.name),
