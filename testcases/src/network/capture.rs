@@ -6,6 +6,7 @@ use std::time::Duration;
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TcpOptionElement, TcpSlice, TransportSlice};
 use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{LegacyPcapReader, PcapBlockOwned, PcapError};
+use xenrt::model::Undo;
 use xenrt::prelude::*;
 use xenrt::remote::{Process, ProcessLine};
 
@@ -52,13 +53,23 @@ const SNAP_LENGTH: &str = "160";
 
 impl Capture {
     /// Starts a capture of what matches `filter` (pcap-filter(7)) on `interface`, and returns when
-    /// it is listening. The file is in `/tmp` of the control domain until [`stop`](Self::stop).
+    /// it is listening. The file is in `/tmp` of the control domain until the clean-up of the test.
     ///
     /// # Errors
     /// When tcpdump is missing, does not accept the interface or the filter, or does not begin to
     /// listen within 30 s.
-    pub async fn start(shell: Arc<dyn Shell>, interface: &str, filter: &str) -> Result<Self> {
+    pub async fn start(
+        cx: &TestContext,
+        shell: Arc<dyn Shell>,
+        interface: &str,
+        filter: &str,
+    ) -> Result<Self> {
         let file = shell.text(&Command::new("mktemp").arg("/tmp/xenrt-capture-XXXXXX")).await?;
+        let (dom0, left) = (Arc::clone(&shell), file.clone());
+        cx.on_cleanup(Undo::new(format!("remove {file}"), move || async move {
+            dom0.run(&Command::new("rm").args(["-f", &left])).await?;
+            Ok(())
+        }));
         let tcpdump = Command::new("tcpdump")
             // As root, and with every packet written out: the file is complete when it stops.
             .args(["-Z", "root", "-U", "-n", "-s", SNAP_LENGTH, "-B", "16384"])
@@ -85,14 +96,13 @@ impl Capture {
         Ok(Self { shell, process, file })
     }
 
-    /// Stops it, fetches the file and removes it over there.
+    /// Stops it and fetches the file, which the clean-up of the test removes over there.
     ///
     /// # Errors
     /// When the connection is lost or the file is not a capture.
     pub async fn stop(self) -> Result<(Vec<u8>, Vec<Frame>)> {
         self.process.stop().await?;
         let bytes = self.shell.read_file(&self.file).await?;
-        self.shell.run(&Command::new("rm").args(["-f", &self.file])).await?;
         let frames = read_frames(&bytes)?;
         Ok((bytes, frames))
     }

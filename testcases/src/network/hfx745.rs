@@ -214,7 +214,7 @@ impl OversizedPackets {
         round: u32,
     ) -> Result<Vec<Frame>> {
         let filter = format!("icmp or tcp port {IPERF_PORT}");
-        let capture = Capture::start(self.host.dom0(), &vif.backend, &filter).await?;
+        let capture = Capture::start(cx, self.host.dom0(), &vif.backend, &filter).await?;
         let ping = Command::new("ping").args(["-i", "0.3", "-c"]).arg(PINGS.to_string());
         let ping = ping.arg("-s").arg(ping_bytes(self.mtu).to_string());
         let ping = ping.arg(dom0_address.to_string());
