@@ -27,6 +27,7 @@ pub mod migration;
 pub mod network;
 pub mod performance;
 pub mod scalability;
+pub mod security;
 mod selftest;
 pub mod snapshot;
 pub mod storage;
