@@ -68,10 +68,11 @@ const STEPS: &[Step] = &[
         ],
         environment: &[],
     },
-    // The library of tests on simulated hosts: each passes there, and each finds its fault.
+    // The library of tests on simulated hosts: each passes there, and each finds its fault; and its answer files
+    // before the validators of their installers, where those are installed.
     Step {
         name: "library",
-        words: &["test", "--package", "xenrt-testcases", "--test", "library"],
+        words: &["test", "--package", "xenrt-testcases", "--test", "library", "--test", "answers"],
         environment: &[("INSTA_UPDATE", "no")],
     },
     // One sequence file on toolstacks that need no hypervisor.
