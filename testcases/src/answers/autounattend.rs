@@ -67,12 +67,15 @@ pub(super) fn files(answers: &Answers, system: &GuestSystem) -> Result<Vec<Answe
     Ok(vec![AnswerFile { name: "autounattend.xml", text: text.concat() }])
 }
 
+/// The type of a partition, its size in MiB where it is not the rest, its file system and label.
+type Partition = (&'static str, Option<u32>, &'static str, &'static str);
+
 /// Which disk, which image, which key.
 fn setup(answers: &Answers, system: &GuestSystem) -> String {
     let uefi = system.boot == BootMethod::Uefi;
     // The sizes in MiB, and the order, are those of "UEFI/GPT-based" and "BIOS/MBR-based hard drive
     // partitions" there.
-    let (partitions, windows): (&[(&str, Option<u32>, &str, &str)], u32) = if uefi {
+    let (partitions, windows): (&[Partition], u32) = if uefi {
         (
             &[
                 ("EFI", Some(260), "FAT32", "System"),

@@ -78,7 +78,7 @@ pub(super) fn files(answers: &Answers, system: &GuestSystem) -> Result<Vec<Answe
         keymap = escape(keymap(&answers.keyboard)),
         zone = escape(&answers.timezone),
         network = network(answers),
-        script = escape(&finish(answers)),
+        script = escape(finish(answers)),
     );
     Ok(vec![AnswerFile { name: "autoinst.xml", text }])
 }

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use quick_xml::events::Event;
 use serde_json::Value;
@@ -9,9 +11,11 @@ use crate::systems::Catalogue;
 const SOURCE: &str = "http://mirror.example.org/tree";
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE8sOLkyiUvbzY5eZ0nUkKj9pTq1 me@here";
 
+/// Read once: the properties ask hundreds of times.
+static SYSTEMS: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::built_in().unwrap());
+
 fn written(answers: &Answers, system: &str, install: Install) -> Result<String, Error> {
-    let systems = Catalogue::built_in().unwrap();
-    let files = answers.files(systems.find(system)?, install)?;
+    let files = answers.files(SYSTEMS.find(system)?, install)?;
     Ok(files.into_iter().next().unwrap().text)
 }
 
