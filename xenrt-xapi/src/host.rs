@@ -17,7 +17,7 @@ use xenrt_core::model::{
 use xenrt_core::remote::{Command, ObservedShell, Shell, ShellExt as _};
 use xenrt_core::{Error, Result};
 
-use crate::define::{self, Template};
+use crate::bases::Template;
 use crate::error::TOOLSTACK;
 use crate::guest::{GuestShared, XapiGuest};
 use crate::interfaces::XapiInterfaces;
@@ -29,7 +29,7 @@ use crate::product::Product;
 use crate::storage::XapiStorages;
 use crate::templates::XapiTemplates;
 use crate::xe::{Xe, XeCommand};
-use crate::{evidence, inventory, networks, observe};
+use crate::{define, evidence, inventory, networks, observe, tokens};
 
 /// How long a look at the hypervisor may take.
 const LOOK: Duration = Duration::from_secs(60);
@@ -179,7 +179,7 @@ impl HostShared {
 
     /// Begins to make a guest.
     pub(crate) fn making(&self) -> Making<'_> {
-        let token = define::new_token();
+        let token = tokens::new_token();
         locked(&self.making).insert(token.clone());
         Making { host: self, token }
     }
@@ -187,7 +187,7 @@ impl HostShared {
     /// Whether a VM is a guest already: one in the making is not what it will be.
     fn is_made(&self, vm: &Vm) -> bool {
         let token = vm.token.as_ref();
-        !define::is_token(&vm.name)
+        !tokens::is_token(&vm.name)
             && token.is_none_or(|token| !locked(&self.making).contains(token))
     }
 

@@ -12,7 +12,7 @@ use crate::host::HostShared;
 use crate::observe::{self, Vbd, Vm};
 use crate::parse;
 use crate::xe::{self, ApiCode, Chain, Xe, XeCommand, XeError};
-use crate::{define, error, networks};
+use crate::{define, disks, error, networks, settings};
 
 /// One request about one guest.
 pub(crate) struct Request<'a> {
@@ -236,7 +236,7 @@ impl Request<'_> {
             return self.twice(range.param("min", bytes.as_str()).param("max", bytes)).await;
         }
         let limits = [vm.static_min.min(memory), memory, memory, vm.static_max.max(memory)];
-        self.twice(define::memory_limits(limits).uuid(uuid)).await
+        self.twice(settings::memory_limits(limits).uuid(uuid)).await
     }
 
     /// The VM and its VBDs.
@@ -252,7 +252,7 @@ impl Request<'_> {
     async fn attach_disk(&self, spec: &DiskSpec) -> Result<()> {
         let (vm, vbds) = self.vbds().await?;
         let (object, sr) = (self.guest.object(), self.host.default_sr());
-        let vbd = define::add_disk(self.xe, self.guest.uuid, spec, &vbds, sr, &object).await?;
+        let vbd = disks::add(self.xe, self.guest.uuid, spec, &vbds, sr, &object).await?;
         if vm.power.has_domain()
             && let Err(error) = self.plug("vbd", vbd.uuid).await
         {
