@@ -217,7 +217,7 @@ async fn every_verb_on(
 #[tokio::test]
 async fn a_restart_in_the_middle_of_each_verb_is_waited_for() {
     for (command, result) in every_verb(|command| Rule::restart(command).into()).await {
-        result.unwrap_or_else(|error| panic!("{command}: {error}"));
+        done_or_told(command, result, "Server internal error");
     }
 }
 
