@@ -305,7 +305,8 @@ fn add_disks(world: &mut World, transcript: &Transcript) {
     // The last one is listed first.
     for disk in disks.into_iter().rev() {
         let vbd = Object::new("vbd").with("vm-uuid", vm.as_str()).with("vdi-uuid", disk);
-        world.add(vbd.with("type", "Disk"));
+        // What `vm-uninstall` listed were disks that the VM owned: those of templates and snapshots do.
+        world.add(vbd.with("type", "Disk").with("other-config", "owner: "));
     }
 }
 
