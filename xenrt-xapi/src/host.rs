@@ -66,7 +66,9 @@ pub(crate) struct HostShared {
     /// Whether dom0 has `xl`, so that the hypervisor can be asked without xapi.
     pub(crate) has_xl: bool,
     pub(crate) xe: Xe,
-    shell: Arc<dyn Shell>,
+    pub(crate) shell: Arc<dyn Shell>,
+    /// How it was reached, for finding it again.
+    pub(crate) reach: Reach,
     networks: Mutex<Vec<Known>>,
     templates: Mutex<Vec<Template>>,
     guests: Mutex<HashMap<Uuid, Weak<GuestShared>>>,
@@ -137,6 +139,7 @@ impl HostShared {
             has_xl,
             xe,
             shell,
+            reach: reach.clone(),
             networks: Mutex::new(networks),
             templates: Mutex::new(templates),
             guests: Mutex::default(),

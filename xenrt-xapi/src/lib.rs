@@ -48,6 +48,7 @@ mod host;
 mod interfaces;
 mod inventory;
 mod licence;
+mod management;
 mod migration;
 mod networks;
 mod observe;

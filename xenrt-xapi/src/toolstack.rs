@@ -42,6 +42,11 @@ impl XapiToolstack {
     ) -> Self {
         Self { reach: Reach::by(reach) }
     }
+
+    /// The toolstack, reaching hosts as another one does.
+    pub(crate) fn with_reach(reach: Reach) -> Self {
+        Self { reach }
+    }
 }
 
 #[async_trait]

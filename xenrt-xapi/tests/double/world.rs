@@ -78,7 +78,7 @@ impl Simulated {
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
+            "Port {port}\nListenAddress 127.0.0.1\nListenAddress 127.0.0.2\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nMaxStartups 100\n\
              SetEnv HOME={} PATH={}:/usr/bin:/bin TMPDIR={} {STATE_VARIABLE}={} \
              {HOST_VARIABLE}={host:?}\n",
@@ -91,7 +91,8 @@ impl Simulated {
         );
         std::fs::write(at("config"), config).unwrap();
         let key = std::fs::read_to_string(at("host_key.pub")).unwrap();
-        std::fs::write(at("known_hosts"), format!("[127.0.0.1]:{port} {key}")).unwrap();
+        std::fs::write(at("known_hosts"), format!("[127.0.0.1]:{port},[127.0.0.2]:{port} {key}"))
+            .unwrap();
         let mut host = Self { folder, port, server: None, double };
         host.begin();
         host
