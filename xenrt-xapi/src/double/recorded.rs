@@ -259,6 +259,8 @@ fn prepare(world: &mut World, transcript: &Transcript, name: &str, pairs: &[(&st
             let vbd = Object::new("vbd").with("vdi-uuid", uuid.as_str());
             world.add(vbd.with("currently-attached", "true"));
         }
+        // The management interface of that host was eth0 (641).
+        "058" | "060" => world.object_mut("pif", &uuid).unwrap().set("management", "false"),
         "282" => world.object_mut("vbd", &uuid).unwrap().set("currently-attached", "true"),
         "289" => world.object_mut("vif", &uuid).unwrap().set("currently-attached", "true"),
         "299" => {

@@ -218,6 +218,7 @@ fn snapshot(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Fa
         snapshot.set("is-a-snapshot", "true");
         snapshot.set("snapshot-of", vm);
         snapshot.set("snapshot-time", NOW);
+        life::tidy(world);
         Ok(answer)
     })
 }

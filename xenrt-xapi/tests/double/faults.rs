@@ -216,7 +216,12 @@ async fn every_verb_on(
 
 #[tokio::test]
 async fn a_restart_in_the_middle_of_each_verb_is_waited_for() {
-    for (command, result) in every_verb(|command| Rule::restart(command).into()).await {
+    // The answer with an HTTP status is the end of a reboot: nobody knows whether it was done.
+    let restart = |command: &str| {
+        let told = if command == REBOOT { 2 } else { 3 };
+        Rule::restart(command).into_iter().take(told).collect()
+    };
+    for (command, result) in every_verb(restart).await {
         done_or_told(command, result, "Server internal error");
     }
 }
