@@ -77,9 +77,9 @@ impl Plain<'_> {
 
     #[inline]
     fn skip(&mut self, class: u8) {
-        while CLASSES[usize::from(self.byte())] & class != 0 {
-            self.at += 1;
-        }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let other = |byte: &u8| CLASSES[usize::from(*byte)] & class == 0;
+        self.at += rest.iter().position(other).unwrap_or(rest.len());
     }
 
     /// Goes over a byte that must be here.
@@ -218,17 +218,14 @@ impl Plain<'_> {
         self.at += 1;
         let start = self.at;
         let mut classes = 0;
-        loop {
-            let byte = self.byte();
-            let class = CLASSES[usize::from(byte)];
+        let length = self.bytes.get(start..)?.iter().position(|byte| {
+            let class = CLASSES[usize::from(*byte)];
             classes |= class;
             // The other sign of quotation is a part of the value.
-            if class & VALUE == 0 && (byte == quote || !matches!(byte, b'"' | b'\'')) {
-                break;
-            }
-            self.at += 1;
-        }
-        let end = self.at;
+            class & VALUE == 0 && (*byte == quote || !matches!(byte, b'"' | b'\''))
+        })?;
+        let end = start + length;
+        self.at = end;
         self.expect(quote)?;
         let name = self.text.get(name_at.range())?;
         let known = Attr::of(name);

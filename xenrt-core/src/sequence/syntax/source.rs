@@ -105,26 +105,54 @@ pub(in crate::sequence) fn boundary_after(text: &str, byte: usize) -> usize {
 /// The beginning of each line, and of each piece of a very long line: a file that is one line of
 /// megabytes must not make every place cost megabytes.
 fn marks(text: &str) -> Vec<Mark> {
-    const PIECE: usize = 1024;
     let mut marks = Vec::with_capacity(text.len() / 32 + 1);
     marks.push(Mark { offset: 0, line: 1, column: 1 });
     let (mut line, mut offset) = (1, 0);
-    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
-    for end in ends.chain([text.len()]) {
-        let (mut column, mut piece) = (1_u32, offset);
-        while end - piece > PIECE {
-            let next = boundary_before(text, piece + PIECE);
-            column += u32::try_from(text[piece..next].chars().count()).unwrap_or(u32::MAX);
-            marks.push(Mark { offset: next, line, column });
-            piece = next;
-        }
-        if end > offset && text.as_bytes()[end - 1] == b'\n' {
-            line += 1;
-            marks.push(Mark { offset: end, line, column: 1 });
-        }
-        offset = end;
-    }
+    each_line_end(text.as_bytes(), |at| {
+        mark_pieces(text, line, offset..at + 1, &mut marks);
+        line += 1;
+        offset = at + 1;
+        marks.push(Mark { offset, line, column: 1 });
+    });
+    mark_pieces(text, line, offset..text.len(), &mut marks);
     marks
+}
+
+/// Marks the pieces of one line after its first, where it has more than that.
+#[inline]
+fn mark_pieces(text: &str, line: u32, at: Range<usize>, marks: &mut Vec<Mark>) {
+    const PIECE: usize = 1024;
+    let (mut column, mut piece) = (1_u32, at.start);
+    while at.end - piece > PIECE {
+        let next = boundary_before(text, piece + PIECE);
+        column += u32::try_from(text[piece..next].chars().count()).unwrap_or(u32::MAX);
+        marks.push(Mark { offset: next, line, column });
+        piece = next;
+    }
+}
+
+/// Finds every `\n`. Lines are short, so eight bytes are looked at in one word: a search that is
+/// begun anew for each line costs four times as much.
+#[inline]
+fn each_line_end(text: &[u8], mut found: impl FnMut(usize)) {
+    const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
+    const LINE_ENDS: u64 = u64::from_ne_bytes([b'\n'; 8]);
+    let (words, rest) = text.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        // Nothing but the highest bit of each byte that is a line end, from the lowest on.
+        let other = u64::from_le_bytes(*word) ^ LINE_ENDS;
+        let mut ends = !(((other & LOW) + LOW) | other | LOW);
+        while ends != 0 {
+            found(index * 8 + ends.trailing_zeros() as usize / 8);
+            ends &= ends - 1;
+        }
+    }
+    let start = text.len() - rest.len();
+    for (at, byte) in rest.iter().enumerate() {
+        if *byte == b'\n' {
+            found(start + at);
+        }
+    }
 }
 
 impl SourceCode for Source {
