@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use xenrt_core::lab::LabFile;
 use xenrt_core::model::{Host, Toolstack as _};
-use xenrt_core::remote::{HostKeyPolicy, Shell, SshShell, SshTarget};
+use xenrt_core::remote::{Command, HostKeyPolicy, Shell, ShellExt as _, SshShell, SshTarget};
 use xenrt_xapi::double::{Double, HOST_VARIABLE, STATE_VARIABLE, World};
 use xenrt_xapi::xe::{Login, Xe};
 use xenrt_xapi::{XapiHost, XapiToolstack};
@@ -148,6 +148,13 @@ impl Simulated {
 
     pub(crate) fn shell(&self) -> Arc<dyn Shell> {
         Arc::new(SshShell::new(self.target()))
+    }
+
+    /// The same with a connection already: what is measured then is not how long that takes.
+    pub(crate) async fn connected_shell(&self) -> Arc<dyn Shell> {
+        let shell = self.shell();
+        shell.run(&Command::new("true")).await.unwrap();
+        shell
     }
 
     /// Its `xe`, through ssh.
