@@ -76,7 +76,8 @@ pub(super) fn run(rounds: usize) -> Result<Vec<Row>, Error> {
     })
 }
 
-/// Reading a list of 20,000 VMs, one record at a time.
+/// Reading a list of 20,000 VMs, one record at a time. The fastest round counts, not the median: each
+/// takes milliseconds, so that what else this machine does would be measured.
 fn parsing() -> Result<Row, Error> {
     const VMS: usize = 20_000;
     let record = |number: usize| {
@@ -87,8 +88,8 @@ fn parsing() -> Result<Row, Error> {
         )
     };
     let text: String = (0..VMS).map(record).collect();
-    let mut rates = Vec::new();
-    for _ in 0..9 {
+    let mut fastest: f64 = 0.0;
+    for _ in 0..25 {
         let started = Instant::now();
         let mut fields = 0;
         for record in xenrt_xapi::parse::records(&text) {
@@ -97,12 +98,12 @@ fn parsing() -> Result<Row, Error> {
         if fields != VMS * 4 {
             return Err(format!("{fields} fields were read").into());
         }
-        rates.push(text.len() as f64 / 1e6 / started.elapsed().as_secs_f64());
+        fastest = fastest.max(text.len() as f64 / 1e6 / started.elapsed().as_secs_f64());
     }
     Ok(Row {
         name: "xe-parse".to_owned(),
         unit: "MB/s".to_owned(),
-        ours: median(rates),
+        ours: fastest,
         peer: "none".to_owned(),
         peer_value: None,
         ratio: None,
