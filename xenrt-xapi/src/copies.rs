@@ -67,7 +67,8 @@ impl XapiGuest {
         check_path(path)?;
         let compress = match compression {
             Compression::None => None,
-            Compression::Gzip => Some("gzip"),
+            // Releases that know no other way take a boolean; those that do take it for gzip.
+            Compression::Gzip => Some("true"),
             Compression::Zstd => Some("zstd"),
         };
         let export = XeCommand::new("vm-export")

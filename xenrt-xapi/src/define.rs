@@ -5,102 +5,17 @@ use std::net::IpAddr;
 use uuid::Uuid;
 use xenrt_core::lab::GuestImage;
 use xenrt_core::model::{
-    Ability, Boot, CrashAction, DiskSource, DiskSpec, GuestBase, GuestKind, GuestSpec, GuestView,
-    MacAddress, Memory, Vif,
+    Ability, Boot, DiskSource, GuestBase, GuestKind, GuestSpec, GuestView, MacAddress, Memory, Vif,
 };
 use xenrt_core::{Error, Result};
 
+use crate::bases::{BARE_TEMPLATE, Template, template_for};
 use crate::host::{HostShared, Making};
-use crate::observe::{self, IMAGE, KEEP, Vbd};
-use crate::parse::{self, Record, records, values};
+use crate::observe::{self, Vbd};
+use crate::parse::{self, records, values};
+use crate::tokens::{TOKEN, made_as};
 use crate::xe::{self, Chain, Xe, XeCommand, XeError};
 use crate::{disks, requests};
-
-/// The template of a guest without an image, or with one that has no disk of its own.
-const BARE_TEMPLATE: &str = "Other install media";
-
-/// What is known of a template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Template {
-    uuid: Uuid,
-    name: String,
-    memory: [Memory; 4],
-    vcpus: u32,
-    max_vcpus: u32,
-    domain_type: Option<String>,
-    has_disks: bool,
-}
-
-/// Fields of memory, from the least to the most.
-const MEMORY_FIELDS: [&str; 4] =
-    ["memory-static-min", "memory-dynamic-min", "memory-dynamic-max", "memory-static-max"];
-
-/// Asks for all templates.
-pub(crate) fn templates_command() -> XeCommand {
-    let [a, b, c, d] = MEMORY_FIELDS;
-    XeCommand::new("template-list").fields(&[
-        "uuid",
-        "name-label",
-        a,
-        b,
-        c,
-        d,
-        "VCPUs-max",
-        "VCPUs-at-startup",
-        "domain-type",
-        "other-config",
-        "VBDs",
-    ])
-}
-
-/// The templates in an answer.
-pub(crate) fn read_templates(text: &str) -> Result<Vec<Template>> {
-    let template = |record: Result<Record<'_>>| {
-        let record = record?;
-        let mut memory = [Memory::default(); 4];
-        for (size, field) in memory.iter_mut().zip(MEMORY_FIELDS) {
-            *size = Memory::bytes(record.parse(field)?);
-        }
-        let config = record.get("other-config").map(values::map).unwrap_or_default();
-        let provisioned = config.get("disks").is_some_and(|disks| disks.contains("<disk"));
-        Ok(Template {
-            uuid: record.parse("uuid")?,
-            name: record.require("name-label")?.to_owned(),
-            memory,
-            vcpus: record.parse("VCPUs-at-startup")?,
-            max_vcpus: record.parse("VCPUs-max")?,
-            domain_type: record.get("domain-type").map(str::to_owned),
-            has_disks: provisioned || !record.get("VBDs").unwrap_or_default().is_empty(),
-        })
-    };
-    records(text).map(template).collect()
-}
-
-fn choose(templates: &[Template], name: &str) -> Result<Template> {
-    let mut found = templates.iter().filter(|own| own.name == name || own.uuid.to_string() == name);
-    match (found.next(), found.next()) {
-        (Some(template), None) => Ok(template.clone()),
-        (Some(_), Some(_)) => {
-            let problem = "several templates have that name; say the UUID of one";
-            Err(Error::invalid(format!("template {name:?}"), problem))
-        }
-        (None, _) => Err(Error::NotFound {
-            kind: "template",
-            name: name.to_owned(),
-            known: templates.iter().map(|own| own.name.clone()).collect(),
-        }),
-    }
-}
-
-async fn template_for(host: &HostShared, xe: &Xe, name: &str) -> Result<Template> {
-    if let Ok(template) = choose(&host.known_templates(), name) {
-        return Ok(template);
-    }
-    let text = xe.run(&templates_command()).await;
-    let templates = read_templates(&text.map_err(|error| error.during("list", "templates"))?)?;
-    host.know_templates(templates.clone());
-    choose(&templates, name)
-}
 
 /// A guest that was defined.
 #[derive(Debug)]
@@ -113,25 +28,25 @@ pub(crate) struct Defined {
 }
 
 /// What a specification means on a host, before anything is made.
-struct Plan<'a> {
-    spec: &'a GuestSpec,
-    image: Option<&'a GuestImage>,
-    kind: GuestKind,
-    boot: Option<Boot>,
-    template: Template,
-    memory: Memory,
-    max_memory: Memory,
-    address: Option<IpAddr>,
-    vifs: Vec<(MacAddress, Uuid, String)>,
+pub(crate) struct Plan<'a> {
+    pub(crate) spec: &'a GuestSpec,
+    pub(crate) image: Option<&'a GuestImage>,
+    pub(crate) kind: GuestKind,
+    pub(crate) boot: Option<Boot>,
+    pub(crate) template: Template,
+    pub(crate) memory: Memory,
+    pub(crate) max_memory: Memory,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) vifs: Vec<(MacAddress, Uuid, String)>,
     /// The storage that its disks are made on.
-    sr: Option<Uuid>,
+    pub(crate) sr: Option<Uuid>,
 }
 
 /// Defines a guest. Nothing is left behind by an error.
 ///
-/// One remote command, and two or three for each new disk. Calls of `xe`: one to see that the name
+/// One remote command, and two for each disk. Calls of `xe`: one to see that the name
 /// is free, one to install, one where the memory is not the template's, one for the other settings,
-/// one a VIF, two a new disk, one where the template has disks. Addresses of a pool cost one more.
+/// one a VIF, three a disk, one where the template has disks. Addresses of a pool cost one more.
 pub(crate) async fn define(
     host: &HostShared,
     xe: &Xe,
@@ -156,7 +71,7 @@ pub(crate) async fn define(
     let completed = async {
         let mut vbds = observe::read_vbds(&vbds.map_err(during)?)?;
         for spec in &spec.disks {
-            vbds.push(add_disk(xe, uuid, spec, &vbds, plan.sr, &object).await?);
+            vbds.push(disks::add(xe, uuid, spec, &vbds, plan.sr, &object).await?);
         }
         Ok(vbds)
     };
@@ -297,24 +212,7 @@ fn boot_of(image: &GuestImage) -> Option<Boot> {
 }
 
 /// The key in `other-config` of a VM for the address that was chosen for it.
-const ADDRESS: &str = "xenrt-address";
-
-/// The key in `other-config` of a VM for what only its creator knew.
-pub(crate) const TOKEN: &str = "xenrt-token";
-
-/// What the name of a VM in the making begins with; a UUID follows.
-const IN_THE_MAKING: &str = "xenrt-";
-
-/// A name that nobody else has.
-pub(crate) fn new_token() -> String {
-    format!("{IN_THE_MAKING}{}", Uuid::new_v4())
-}
-
-/// Whether this is the name of a VM that is not yet what it will be.
-pub(crate) fn is_token(name: &str) -> bool {
-    name.strip_prefix(IN_THE_MAKING)
-        .is_some_and(|rest| rest.len() == 36 && rest.parse::<Uuid>().is_ok())
-}
+pub(crate) const ADDRESS: &str = "xenrt-address";
 
 /// The first address of the lab's pool that no VM has.
 async fn free_address(host: &HostShared, xe: &Xe, object: &str) -> Result<Option<IpAddr>> {
@@ -342,7 +240,7 @@ impl Plan<'_> {
         let install = XeCommand::new("vm-install")
             .param("template-uuid", self.template.uuid.to_string())
             .param("new-name-label", token)
-            .maybe("sr-uuid", self.sr.map(|uuid| uuid.to_string()))
+            .maybe("sr-uuid", self.chosen_sr().map(|uuid| uuid.to_string()))
             .deadline(host.entry.deadlines.suspend)
             .kept();
         let mut chain = vec![taken, install];
@@ -377,6 +275,13 @@ impl Plan<'_> {
         }
     }
 
+    /// The storage that xapi is told, where the specification chose one. xapi then copies the disks
+    /// of the template in full (`VM.copy`) in the place of cloning them, and finds the default storage
+    /// for new ones itself (`vm_install` in xapi's cli_operations.ml).
+    fn chosen_sr(&self) -> Option<Uuid> {
+        self.sr.filter(|_| self.spec.storage.is_some())
+    }
+
     /// What completes the VM that a chain made. They may be sent again: settings are the same twice,
     /// and VIFs have fixed addresses.
     fn completing(&self, host: &HostShared, token: &str) -> Vec<XeCommand> {
@@ -403,95 +308,6 @@ impl Plan<'_> {
         Ok(listed.unwrap_or_default())
     }
 
-    fn memory_command(&self) -> Option<XeCommand> {
-        let least = self.template.memory[0].min(self.memory);
-        let wanted = [least, self.memory, self.memory, self.max_memory];
-        (wanted != self.template.memory).then(|| memory_limits(wanted).made("uuid"))
-    }
-
-    fn settings(&self, host: &HostShared) -> XeCommand {
-        let crash = match self.spec.on_crash {
-            CrashAction::Preserve => "preserve",
-            CrashAction::Destroy => "destroy",
-            CrashAction::Restart => "restart",
-        };
-        let mut command = XeCommand::new("vm-param-set")
-            .made("uuid")
-            .param("name-label", self.spec.name.as_str())
-            .param("actions-after-crash", crash)
-            .param("affinity", host.uuid.to_string());
-        let (vcpus, most) = (self.spec.vcpus, self.spec.max_vcpus);
-        if (vcpus, most) != (self.template.vcpus, self.template.max_vcpus) {
-            let start = ("VCPUs-at-startup", vcpus);
-            let maximum = ("VCPUs-max", most);
-            // The number must never be above the maximum, not even between the two.
-            let order =
-                if most >= self.template.vcpus { [maximum, start] } else { [start, maximum] };
-            for (field, number) in order {
-                command = command.param(field, number.to_string());
-            }
-        }
-        if let Some(image) = self.image {
-            command = command.param(format!("other-config:{IMAGE}"), image.name.as_str());
-        }
-        if let Some(address) = self.address {
-            command = command.param(format!("other-config:{ADDRESS}"), address.to_string());
-        }
-        self.boot_settings(host, command)
-    }
-
-    fn boot_settings(&self, host: &HostShared, mut command: XeCommand) -> XeCommand {
-        let (domain_type, policy) = match self.kind {
-            GuestKind::Pv => ("pv", ""),
-            GuestKind::Pvh => ("pvh", ""),
-            GuestKind::Hvm => ("hvm", "BIOS order"),
-        };
-        if host.product.has_domain_type() {
-            if self.template.domain_type.as_deref() != Some(domain_type) {
-                command = command.param("domain-type", domain_type);
-            }
-        } else {
-            command = command.param("HVM-boot-policy", policy);
-        }
-        match &self.boot {
-            Some(Boot::Kernel { kernel, ramdisk, command_line }) => {
-                let line = self.command_line(host, command_line);
-                command = command
-                    .param("PV-kernel", kernel.as_str())
-                    .param("PV-ramdisk", ramdisk.as_deref().unwrap_or(""))
-                    .param("PV-args", line)
-                    .param("PV-bootloader", "");
-            }
-            Some(Boot::Disk) | None if self.kind != GuestKind::Hvm => {
-                command = command.param("PV-bootloader", "pygrub");
-                if !self.spec.extra_command_line.is_empty() {
-                    command = command.param("PV-args", self.spec.extra_command_line.as_str());
-                }
-            }
-            Some(Boot::Disk) | None => {}
-        }
-        command
-    }
-
-    fn command_line(&self, host: &HostShared, own: &str) -> String {
-        let mut line = own.to_owned();
-        if let (Some(address), Some(image)) = (self.address, self.image) {
-            line.push(' ');
-            line.push_str(&image.address_command_line.replace("{address}", &address.to_string()));
-        }
-        if !self.spec.extra_command_line.is_empty() {
-            line.push(' ');
-            line.push_str(&self.spec.extra_command_line);
-        }
-        let pool = host.entry.guest_network.as_ref().and_then(|network| network.pool.as_ref());
-        if let Some(pool) = pool {
-            line = line.replace("{gateway}", &pool.gateway.to_string());
-            line = line.replace("{prefix}", &pool.prefix.to_string());
-        }
-        let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-        line.replace("{name}", &self.spec.name.chars().map(plain).collect::<String>())
-    }
-
     fn defined(&self, uuid: Uuid, vbds: &[Vbd]) -> Defined {
         let vif = |(index, (mac, _, network)): (usize, &(MacAddress, Uuid, String))| Vif {
             index: u32::try_from(index).unwrap_or(u32::MAX),
@@ -516,33 +332,8 @@ impl Plan<'_> {
     }
 }
 
-/// The VM that was made by the one who knows `token`, if it was.
-async fn made_as(xe: &Xe, token: &str) -> xe::Result<Option<Uuid>> {
-    // Until it is complete, the token is its name.
-    let named = XeCommand::new("vm-list").param("name-label", token).minimal();
-    let key = format!("other-config:{TOKEN}");
-    let marked = XeCommand::new("vm-list").param(key, token).minimal();
-    for listed in xe.run_all(&[named, marked]).await? {
-        if let Some(uuid) = parse::minimal(&listed)?.first() {
-            let wrong = |_| parse::not_understood("xe --minimal", "a UUID", uuid);
-            return Ok(Some(uuid.parse().map_err(wrong)?));
-        }
-    }
-    Ok(None)
-}
-
 fn cut_off() -> XeError {
     XeError::Other { message: "fewer commands ran than were sent".to_owned() }
-}
-
-/// Sets the limits of memory of a halted VM: static minimum, dynamic range, static maximum.
-pub(crate) fn memory_limits(limits: [Memory; 4]) -> XeCommand {
-    let names = ["static-min", "dynamic-min", "dynamic-max", "static-max"];
-    let command = XeCommand::new("vm-memory-limits-set");
-    names
-        .into_iter()
-        .zip(limits)
-        .fold(command, |command, (name, size)| command.param(name, size.as_bytes().to_string()))
 }
 
 /// Attaches a VIF to a VM. The address is always ours: `mac=random` knows only 256 of them in
@@ -552,70 +343,4 @@ pub(crate) fn vif_create(network: Uuid, device: usize, mac: MacAddress) -> XeCom
         .param("network-uuid", network.to_string())
         .param("device", device.to_string())
         .param("mac", mac.to_string())
-}
-
-/// Makes the disk of `spec` and attaches it to a VM with these VBDs. Where it cannot be attached,
-/// what was made is removed.
-pub(crate) async fn add_disk(
-    xe: &Xe,
-    vm: Uuid,
-    spec: &DiskSpec,
-    vbds: &[Vbd],
-    sr: Option<Uuid>,
-    object: &str,
-) -> Result<Vbd> {
-    let taken = |number: u32| vbds.iter().any(|vbd| vbd.device == disks::device_name(number));
-    let number = match &spec.device {
-        Some(device) => disks::device_number(device)?,
-        None => (0..16)
-            .find(|number| !taken(*number))
-            .ok_or_else(|| Error::invalid(object, "it has 16 disks already"))?,
-    };
-    let device = disks::device_name(number);
-    if taken(number) {
-        return Err(Error::invalid(object, format!("it has a device {device} already")));
-    }
-    let (vdi, made) = disks::make(xe, spec, sr, object).await?;
-    let create = disks::vbd_create(vm, vdi, number, spec.read_only);
-    let find = XeCommand::new("vbd-list")
-        .param("vm-uuid", vm.to_string())
-        .param("vdi-uuid", vdi.to_string())
-        .minimal();
-    let attached = async {
-        let uuid = xe.create_once(&create, &find).await?;
-        if !made {
-            let key = format!("other-config:{KEEP}");
-            let mark = XeCommand::new("vbd-param-set").uuid(uuid).param(key, "true");
-            if let Err(error) = xe.run(&mark).await {
-                // Unmarked, the disk would go with the guest.
-                xe.run(&XeCommand::new("vbd-destroy").uuid(uuid)).await?;
-                return Err(error);
-            }
-        }
-        Ok(uuid)
-    };
-    match attached.await {
-        Ok(uuid) => Ok(Vbd {
-            uuid,
-            is_disk: true,
-            device,
-            vdi: Some(vdi),
-            read_only: spec.read_only,
-            attached: false,
-            keep: !made,
-        }),
-        Err(error) => {
-            let error: crate::xe::XeError = error;
-            if made && let Err(undo) = xe.run(&XeCommand::new("vdi-destroy").uuid(vdi)).await {
-                let message = format!("{error}; its disk {vdi} could not be removed: {undo}");
-                return Err(crate::error::refusal(
-                    error.kind(),
-                    "attach a disk to",
-                    object,
-                    message,
-                ));
-            }
-            Err(error.during("attach a disk to", object))
-        }
-    }
 }

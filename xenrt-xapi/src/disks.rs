@@ -4,8 +4,9 @@ use uuid::Uuid;
 use xenrt_core::model::{DiskSource, DiskSpec};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
-use crate::error;
-use crate::xe::{Xe, XeCommand};
+use crate::observe::{KEEP, Vbd};
+use crate::xe::{self, Chain, Xe, XeCommand, XeError};
+use crate::{error, parse, tokens};
 
 /// The device of a number, as a guest names it: `xvda` is 0.
 pub(crate) fn device_name(number: u32) -> String {
@@ -44,12 +45,7 @@ pub(crate) fn device_number(device: &str) -> Result<u32> {
 ///
 /// # Errors
 /// A refusal of kind `MissingFile` where a source is no UUID; what xapi refuses.
-pub(crate) async fn make(
-    xe: &Xe,
-    spec: &DiskSpec,
-    sr: Option<Uuid>,
-    object: &str,
-) -> Result<(Uuid, bool)> {
+async fn make(xe: &Xe, spec: &DiskSpec, sr: Option<Uuid>, object: &str) -> Result<(Uuid, bool)> {
     let vdi = |text: &str| {
         text.parse::<Uuid>().map_err(|_| {
             let what = "on xapi one is named by the UUID of its VDI";
@@ -61,7 +57,7 @@ pub(crate) async fn make(
         })
     };
     // A name that nobody else has: if the connection breaks, it tells whether the disk was made.
-    let token = crate::define::new_token();
+    let token = tokens::new_token();
     let find = XeCommand::new("vdi-list").param("name-label", token.as_str()).minimal();
     let made = match &spec.source {
         DiskSource::New(size) => {
@@ -76,10 +72,17 @@ pub(crate) async fn make(
             xe.create_once(&create, &find).await
         }
         DiskSource::CopyOf(source) => {
-            let copy = XeCommand::new("vdi-copy")
-                .uuid(vdi(source)?)
-                .maybe("sr-uuid", sr.map(|uuid| uuid.to_string()));
-            xe.create(&copy).await
+            let source = vdi(source)?;
+            // Without a storage no release makes a copy: it goes beside the original then.
+            let sr = match sr {
+                Some(sr) => sr.to_string(),
+                None => {
+                    let own = xe.get("vdi", source, "sr-uuid").await;
+                    let own = own.map_err(|error| error.during("make a disk for", object))?;
+                    own.unwrap_or_default()
+                }
+            };
+            xe.create(&XeCommand::new("vdi-copy").uuid(source).param("sr-uuid", sr)).await
         }
         DiskSource::Existing(source) => return Ok((vdi(source)?, false)),
     };
@@ -87,7 +90,7 @@ pub(crate) async fn make(
 }
 
 /// Attaches a disk to a VM at this device number.
-pub(crate) fn vbd_create(vm: Uuid, vdi: Uuid, number: u32, read_only: bool) -> XeCommand {
+fn vbd_create(vm: Uuid, vdi: Uuid, number: u32, read_only: bool) -> XeCommand {
     XeCommand::new("vbd-create")
         .param("vm-uuid", vm.to_string())
         .param("vdi-uuid", vdi.to_string())
@@ -95,6 +98,101 @@ pub(crate) fn vbd_create(vm: Uuid, vdi: Uuid, number: u32, read_only: bool) -> X
         .param("type", "Disk")
         .param("mode", if read_only { "RO" } else { "RW" })
         .param("bootable", if number == 0 { "true" } else { "false" })
+}
+
+/// The key in `other-config` of a VBD whose disk goes with the VM: `vm-uninstall` and
+/// `snapshot-uninstall` leave every other one. `vbd-create` does not set it, while `vm-install`,
+/// clones and snapshots do (`vm_uninstall_common` in xapi's cli_operations.ml, `clone` in
+/// xapi_vm_clone.ml).
+const OWNER: &str = "owner";
+
+/// Makes the disk of `spec` and attaches it to a VM with these VBDs. It goes with the VM where it was
+/// made for it. Where it cannot be attached, what was made is removed. Two remote commands.
+pub(crate) async fn add(
+    xe: &Xe,
+    vm: Uuid,
+    spec: &DiskSpec,
+    vbds: &[Vbd],
+    sr: Option<Uuid>,
+    object: &str,
+) -> Result<Vbd> {
+    let taken = |number: u32| vbds.iter().any(|vbd| vbd.device == device_name(number));
+    let number = match &spec.device {
+        Some(device) => device_number(device)?,
+        None => (0..16)
+            .find(|number| !taken(*number))
+            .ok_or_else(|| Error::invalid(object, "it has 16 disks already"))?,
+    };
+    let device = device_name(number);
+    if taken(number) {
+        return Err(Error::invalid(object, format!("it has a device {device} already")));
+    }
+    let (vdi, made) = make(xe, spec, sr, object).await?;
+    match attach(xe, vm, vdi, number, spec.read_only, made).await {
+        Ok(uuid) => Ok(Vbd {
+            uuid,
+            is_disk: true,
+            device,
+            vdi: Some(vdi),
+            read_only: spec.read_only,
+            attached: false,
+            keep: !made,
+        }),
+        Err(error) => {
+            if made && let Err(undo) = xe.run(&XeCommand::new("vdi-destroy").uuid(vdi)).await {
+                let message = format!("{error}; its disk {vdi} could not be removed: {undo}");
+                return Err(error::refusal(error.kind(), "attach a disk to", object, message));
+            }
+            Err(error.during("attach a disk to", object))
+        }
+    }
+}
+
+/// Attaches a disk, and says whether it goes with the VM: unmarked, one that was made for it would
+/// stay, and one that was there before could not be told from it. One remote command of two calls.
+async fn attach(
+    xe: &Xe,
+    vm: Uuid,
+    vdi: Uuid,
+    number: u32,
+    read_only: bool,
+    made: bool,
+) -> xe::Result<Uuid> {
+    let create = vbd_create(vm, vdi, number, read_only);
+    let key = format!("other-config:{}", if made { OWNER } else { KEEP });
+    let mark = XeCommand::new("vbd-param-set").made("uuid").param(key, "true");
+    let Chain { outputs, error } = xe.run_chain(&[create.clone().kept(), mark.clone()]).await;
+    let uuid = match (outputs.first(), error) {
+        (Some(printed), None) => return Ok(parse::created(printed)?),
+        // It is there; whether it is marked, nobody knows. Marking it twice is the same.
+        (Some(printed), Some(error)) if error.is_ambiguous() => parse::created(printed)?,
+        (Some(printed), Some(error)) => {
+            xe.run(&XeCommand::new("vbd-destroy").uuid(parse::created(printed)?)).await?;
+            return Err(error);
+        }
+        (None, Some(error)) if error.is_ambiguous() => {
+            let list = XeCommand::new("vbd-list")
+                .param("vm-uuid", vm.to_string())
+                .param("vdi-uuid", vdi.to_string());
+            match xe.uuids(list).await?.as_slice() {
+                [] => xe.create(&create).await?,
+                [uuid] => *uuid,
+                _ => return Err(error),
+            }
+        }
+        (None, Some(error)) => return Err(error),
+        (None, None) => {
+            let message = "xe printed nothing for a new VBD".to_owned();
+            return Err(XeError::Other { message });
+        }
+    };
+    match xe.run(&mark.with_made(uuid)).await {
+        Ok(_) => Ok(uuid),
+        Err(error) => {
+            xe.run(&XeCommand::new("vbd-destroy").uuid(uuid)).await?;
+            Err(error)
+        }
+    }
 }
 
 #[cfg(test)]

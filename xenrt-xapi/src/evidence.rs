@@ -13,7 +13,7 @@ pub(crate) fn sources() -> Vec<EvidenceSource> {
     let logs = "for f in /var/log/xensource.log /var/log/SMlog /var/log/xen/hypervisor.log \
                 /var/log/daemon.log /var/crash/*/xen.log; do \
                 [ -f \"$f\" ] && { echo \"==> $f\"; tail -c 131072 -- \"$f\"; echo; }; done; true";
-    let xe = |line: &str| format!("unset XE_EXTRA_ARGS; xe {line}");
+    let xe = crate::xe::bare;
     let lines = [
         ("xe-host-list.txt", xe("host-list params=all")),
         ("xe-pool-list.txt", xe("pool-list params=all")),

@@ -17,7 +17,7 @@ use xenrt_core::model::{
 use xenrt_core::remote::{Command, ObservedShell, Shell, ShellExt as _};
 use xenrt_core::{Error, Result};
 
-use crate::define::{self, Template};
+use crate::bases::Template;
 use crate::error::TOOLSTACK;
 use crate::guest::{GuestShared, XapiGuest};
 use crate::interfaces::XapiInterfaces;
@@ -29,7 +29,7 @@ use crate::product::Product;
 use crate::storage::XapiStorages;
 use crate::templates::XapiTemplates;
 use crate::xe::{Xe, XeCommand};
-use crate::{evidence, inventory, networks, observe};
+use crate::{define, evidence, inventory, networks, observe, tokens};
 
 /// How long a look at the hypervisor may take.
 const LOOK: Duration = Duration::from_secs(60);
@@ -66,7 +66,9 @@ pub(crate) struct HostShared {
     /// Whether dom0 has `xl`, so that the hypervisor can be asked without xapi.
     pub(crate) has_xl: bool,
     pub(crate) xe: Xe,
-    shell: Arc<dyn Shell>,
+    pub(crate) shell: Arc<dyn Shell>,
+    /// How it was reached, for finding it again.
+    pub(crate) reach: Reach,
     networks: Mutex<Vec<Known>>,
     templates: Mutex<Vec<Template>>,
     guests: Mutex<HashMap<Uuid, Weak<GuestShared>>>,
@@ -137,6 +139,7 @@ impl HostShared {
             has_xl,
             xe,
             shell,
+            reach: reach.clone(),
             networks: Mutex::new(networks),
             templates: Mutex::new(templates),
             guests: Mutex::default(),
@@ -179,7 +182,7 @@ impl HostShared {
 
     /// Begins to make a guest.
     pub(crate) fn making(&self) -> Making<'_> {
-        let token = define::new_token();
+        let token = tokens::new_token();
         locked(&self.making).insert(token.clone());
         Making { host: self, token }
     }
@@ -187,7 +190,7 @@ impl HostShared {
     /// Whether a VM is a guest already: one in the making is not what it will be.
     fn is_made(&self, vm: &Vm) -> bool {
         let token = vm.token.as_ref();
-        !define::is_token(&vm.name)
+        !tokens::is_token(&vm.name)
             && token.is_none_or(|token| !locked(&self.making).contains(token))
     }
 

@@ -221,20 +221,26 @@ impl XapiHost {
     /// Sets how an interface comes to its address. One call.
     ///
     /// # Errors
-    /// What xapi refuses. Of the interface that xapi is reached through, the connection may go.
+    /// What xapi refuses. Of the interface that xapi is reached through, the connection may go: see
+    /// [`set_management`](Self::set_management).
     pub async fn configure_interface(&self, interface: Uuid, how: Addressing) -> Result<()> {
-        let command = XeCommand::new("pif-reconfigure-ip").uuid(interface);
-        let command = match how {
-            Addressing::None => command.param("mode", "none"),
-            Addressing::Dhcp => command.param("mode", "dhcp"),
-            Addressing::Static { address, netmask, gateway } => command
-                .param("mode", "static")
-                .param("IP", address.to_string())
-                .param("netmask", netmask.to_string())
-                .maybe("gateway", gateway.map(|gateway| gateway.to_string())),
-        };
         let object = format!("interface {interface} of host {:?}", self.name());
-        self.xe().run(&command).await.map(drop).map_err(|error| error.during("configure", &object))
+        let configured = self.xe().run(&reconfigure(interface, how)).await;
+        configured.map(drop).map_err(|error| error.during("configure", &object))
+    }
+}
+
+/// Gives an interface another address.
+pub(crate) fn reconfigure(interface: Uuid, how: Addressing) -> XeCommand {
+    let command = XeCommand::new("pif-reconfigure-ip").uuid(interface);
+    match how {
+        Addressing::None => command.param("mode", "none"),
+        Addressing::Dhcp => command.param("mode", "dhcp"),
+        Addressing::Static { address, netmask, gateway } => command
+            .param("mode", "static")
+            .param("IP", address.to_string())
+            .param("netmask", netmask.to_string())
+            .maybe("gateway", gateway.map(|gateway| gateway.to_string())),
     }
 }
 

@@ -34,6 +34,7 @@
 //! | `xe_server`, `xe_port`, `xe_user` | where `xe` is to log in, when not through the local socket |
 //! | `xe_password_file` | a file on this machine with the password; also what a pool is joined with whose coordinator this is |
 
+mod bases;
 mod copies;
 mod define;
 mod disks;
@@ -47,6 +48,7 @@ mod host;
 mod interfaces;
 mod inventory;
 mod licence;
+mod management;
 mod migration;
 mod networks;
 mod observe;
@@ -55,11 +57,13 @@ mod pool;
 mod power;
 mod product;
 mod requests;
+mod settings;
 mod snapshots;
 mod storage;
 mod tasks;
 mod templates;
 mod temporary;
+mod tokens;
 mod toolstack;
 #[cfg(test)]
 mod transcripts;

@@ -9,8 +9,8 @@ use xenrt_core::model::{
 };
 use xenrt_core::{Error, Result};
 
-use crate::define;
 use crate::parse::{Record, not_understood, records, values};
+use crate::tokens;
 use crate::xe::XeCommand;
 
 /// The fields that make a [`Vm`].
@@ -256,7 +256,7 @@ impl Vm {
             affinity: record.get("affinity").and_then(|uuid| uuid.parse().ok()),
             domid: record.get("dom-id").and_then(|id| id.parse().ok()),
             image: config.get(IMAGE).cloned(),
-            token: config.get(define::TOKEN).cloned(),
+            token: config.get(tokens::TOKEN).cloned(),
             vbds: values::set(record.get("VBDs").unwrap_or(""))
                 .into_iter()
                 .map(|uuid| {
@@ -320,7 +320,7 @@ fn kind(record: &Record<'_>) -> GuestKind {
     match record.get("domain-type") {
         Some("pvh") => GuestKind::Pvh,
         Some("hvm") => GuestKind::Hvm,
-        Some("pv" | "pv_in_pvh") => GuestKind::Pv,
+        Some("pv" | "pv-in-pvh") => GuestKind::Pv,
         _ if policy.is_empty() => GuestKind::Pv,
         _ => GuestKind::Hvm,
     }

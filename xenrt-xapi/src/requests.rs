@@ -11,8 +11,8 @@ use crate::guest::GuestShared;
 use crate::host::HostShared;
 use crate::observe::{self, Vbd, Vm};
 use crate::parse;
-use crate::xe::{self, ApiCode, Chain, Xe, XeCommand, XeError};
-use crate::{define, error, networks};
+use crate::xe::{self, ApiCode, ApiError, Chain, Xe, XeCommand, XeError};
+use crate::{define, disks, error, networks, settings};
 
 /// One request about one guest.
 pub(crate) struct Request<'a> {
@@ -45,18 +45,34 @@ pub(crate) async fn carry_out(
 }
 
 /// Removes a VM with its snapshots and the disks that were made for it. Disks that were there
-/// before stay: those of VBDs that are marked so, and `keep`.
+/// before stay: those of VBDs that are marked so, and `keep`. One that is gone is a success; one that
+/// has a domain is refused here, since `vm-uninstall` itself would end it by force.
 pub(crate) async fn remove(xe: &Xe, vm: Uuid, keep: &[Uuid]) -> xe::Result<()> {
-    let snapshots = XeCommand::new("snapshot-list").param("snapshot-of", vm.to_string()).minimal();
-    let answers = xe.run_all(&[observe::vbds(vm), snapshots]).await?;
-    let [vbds, snapshots] = answers.as_slice() else {
+    let list = XeCommand::new("vm-list").uuid(vm).fields(&["power-state", "snapshots"]);
+    let answers = xe.run_all(&[list, observe::vbds(vm)]).await?;
+    let [listed, vbds] = answers.as_slice() else {
         return Err(XeError::Other { message: "xe answered one question of two".to_owned() });
     };
+    let Some(own) = parse::records(listed).next().transpose()? else { return Ok(()) };
+    let state = own.require("power-state")?;
+    if observe::power(state)?.has_domain() {
+        let message = "a VM that has a domain is not removed; shut it down first";
+        let expected = "halted, suspended";
+        let parameters =
+            [("vm", vm.to_string().as_str()), ("expected", expected), ("actual", state)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        return Err(XeError::Api(ApiError {
+            code: ApiCode::VmBadPowerState,
+            parameters: parameters.to_vec(),
+            message: message.to_owned(),
+        }));
+    }
+    let snapshots = parse::values::set(own.get("snapshots").unwrap_or_default());
     let vbds = observe::read_vbds(vbds)?;
     let stays = |vbd: &&Vbd| vbd.keep || vbd.vdi.is_some_and(|vdi| keep.contains(&vdi));
     let mut commands: Vec<XeCommand> =
         vbds.iter().filter(stays).map(|vbd| XeCommand::new("vbd-destroy").uuid(vbd.uuid)).collect();
-    for snapshot in parse::minimal(snapshots)? {
+    for snapshot in snapshots.into_iter().filter(|snapshot| !snapshot.is_empty()) {
         commands.push(XeCommand::new("snapshot-uninstall").param("uuid", snapshot));
     }
     commands.push(XeCommand::new("vm-uninstall").uuid(vm));
@@ -236,7 +252,7 @@ impl Request<'_> {
             return self.twice(range.param("min", bytes.as_str()).param("max", bytes)).await;
         }
         let limits = [vm.static_min.min(memory), memory, memory, vm.static_max.max(memory)];
-        self.twice(define::memory_limits(limits).uuid(uuid)).await
+        self.twice(settings::memory_limits(limits).uuid(uuid)).await
     }
 
     /// The VM and its VBDs.
@@ -252,7 +268,7 @@ impl Request<'_> {
     async fn attach_disk(&self, spec: &DiskSpec) -> Result<()> {
         let (vm, vbds) = self.vbds().await?;
         let (object, sr) = (self.guest.object(), self.host.default_sr());
-        let vbd = define::add_disk(self.xe, self.guest.uuid, spec, &vbds, sr, &object).await?;
+        let vbd = disks::add(self.xe, self.guest.uuid, spec, &vbds, sr, &object).await?;
         if vm.power.has_domain()
             && let Err(error) = self.plug("vbd", vbd.uuid).await
         {

@@ -69,7 +69,7 @@ impl Snapshots for XapiSnapshots {
             SnapshotKind::Memory => "vm-checkpoint",
         };
         // A name that nobody else has, until it is sure that it was made once.
-        let token = crate::define::new_token();
+        let token = crate::tokens::new_token();
         let make = XeCommand::new(command)
             .uuid(guest.uuid())
             .param("new-name-label", token.as_str())

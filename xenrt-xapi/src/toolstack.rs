@@ -16,7 +16,7 @@ use crate::host::{Facts, HostShared, XapiHost};
 use crate::parse::{Record, records, values};
 use crate::product::Product;
 use crate::xe::{Login, Xe, XeCommand};
-use crate::{define, networks};
+use crate::{bases, networks};
 
 /// How long connecting may take; a toolstack that is starting is waited for.
 const CONNECT: Duration = Duration::from_secs(120);
@@ -41,6 +41,11 @@ impl XapiToolstack {
         reach: impl Fn(SshTarget) -> Arc<dyn Shell> + Send + Sync + 'static,
     ) -> Self {
         Self { reach: Reach::by(reach) }
+    }
+
+    /// The toolstack, reaching hosts as another one does.
+    pub(crate) fn with_reach(reach: Reach) -> Self {
+        Self { reach }
     }
 }
 
@@ -133,7 +138,7 @@ async fn read(xe: &Xe, entry: &HostEntry, dom0: &Dom0) -> Result<Facts> {
         "API-version-minor",
     ]);
     let pool = XeCommand::new("pool-list").fields(&["uuid", "default-SR", "restrictions"]);
-    let commands = [hosts, pool, networks::list_command(), define::templates_command()];
+    let commands = [hosts, pool, networks::list_command(), bases::templates_command()];
     let commands = commands.map(|command| command.deadline(CONNECT / 4));
     let answers = xe.run_all(&commands).await.map_err(|error| match error {
         crate::xe::XeError::Remote(RemoteError::Deadline { .. })
@@ -159,7 +164,7 @@ async fn read(xe: &Xe, entry: &HostEntry, dom0: &Dom0) -> Result<Facts> {
         product,
         default_sr: pool.get("default-SR").and_then(|uuid| uuid.parse().ok()),
         networks: networks::read(networks)?,
-        templates: define::read_templates(templates)?,
+        templates: bases::read_templates(templates)?,
         has_xl: dom0.has_xl,
     })
 }

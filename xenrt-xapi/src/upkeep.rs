@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -225,7 +226,7 @@ impl XapiHost {
     /// What xapi refuses; when the file cannot be copied here.
     pub async fn save_status_report(&self, to: &Path, entries: &[&str]) -> Result<()> {
         let dom0 = self.dom0();
-        let folder = TemporaryFolder::make(dom0.as_ref(), "report").await?;
+        let folder = TemporaryFolder::make(Arc::clone(&dom0), "report").await?;
         let path = folder.file("report");
         let report = XeCommand::new("host-get-system-status")
             .uuid(self.uuid())

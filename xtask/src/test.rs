@@ -43,6 +43,9 @@ const FEATURES: &str = "xenrt-xapi/double,xenrt/libvirt,xenrt-examples/libvirt,x
 /// A snapshot that is not the one on record is an error, and not a new file.
 const SNAPSHOTS: &[(&str, &str)] = &[("INSTA_UPDATE", "no")];
 
+/// Tests that wait for what does not come, most of their time: more of them at once than processors.
+const WAITING: &[(&str, &str)] = &[("RUST_TEST_THREADS", "4"), ("INSTA_UPDATE", "no")];
+
 /// A backtrace of the test's own runtime hides what a test on real hosts says of its failure.
 const BRIEF: &[(&str, &str)] = &[("RUST_BACKTRACE", "0"), ("INSTA_UPDATE", "no")];
 
@@ -121,7 +124,7 @@ const STEPS: &[Step] = &[
     step("toolstacks", Does::Tests(&["--test", "toolstacks"]), SNAPSHOTS),
     // The xapi toolstack on its double, through a real sshd: the suite for all toolstacks, and the
     // broken doubles that it must find out.
-    step("xapi", Does::Tests(&["--test", "double"]), SNAPSHOTS),
+    step("xapi", Does::Tests(&["--test", "double", "--test", "memory"]), WAITING),
     // The libvirt toolstack on libvirt's own driver for tests, and on QEMU through a daemon of the
     // test's own.
     step(

@@ -253,7 +253,8 @@ fn disk_add(world: &mut World, request: &Request) -> Result<Answer, Failure> {
         .with("userdevice", request.required("device")?)
         .with("mode", "RW")
         .with("type", "Disk")
-        .with("unpluggable", "true");
+        .with("unpluggable", "true")
+        .with("other-config", format!("{}: ", super::life::OWNER));
     world.add(vbd);
     tidy(world);
     Ok(Answer::nothing())

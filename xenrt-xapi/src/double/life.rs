@@ -42,7 +42,8 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
         "vm-unpause" => |world, vm, _| set_state(world, vm, &["paused"], "running"),
         "vm-migrate" => migrate,
         "vm-reset-powerstate" => reset_power_state,
-        "vm-uninstall" => uninstall,
+        // One that runs is ended by force first.
+        "vm-uninstall" => remove_with_disks,
         "vm-destroy" => {
             return Some(request.required("uuid").map(str::to_owned).and_then(|vm| {
                 world.find("vm", &vm)?;
@@ -390,9 +391,19 @@ fn reset_power_state(world: &mut World, vm: &str, request: &Request) -> Result<A
     Ok(Answer::nothing())
 }
 
-fn uninstall(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Failure> {
-    expect(world, vm, &["halted", "suspended"])?;
-    remove_with_disks(world, vm, request)
+/// The key in `other-config` of a VBD whose disk goes with its VM.
+pub(super) const OWNER: &str = "owner";
+
+/// The disks that go with a VM.
+fn owned_disks_of(world: &World, vm: &str) -> Vec<String> {
+    let vbds = world.all("vbd").filter(|vbd| vbd.is("vm-uuid", vm) && vbd.is("type", "Disk"));
+    let owned = |vbd: &&Object| match vbd.content("other-config") {
+        Content::Map(pairs) => pairs.iter().any(|(key, _)| key == OWNER),
+        _ => false,
+    };
+    let mut disks: Vec<String> = vbds.filter(owned).map(|vbd| vbd.text("vdi-uuid")).collect();
+    disks.reverse();
+    disks
 }
 
 /// The disks of a VM, CDs not included.
@@ -409,7 +420,7 @@ pub(super) fn remove_with_disks(
     vm: &str,
     request: &Request,
 ) -> Result<Answer, Failure> {
-    let disks = disks_of(world, vm);
+    let disks = owned_disks_of(world, vm);
     let mut said = String::from("The following items are about to be destroyed\n");
     said.push_str(&format!("VM : {}\n", world.find("vm", vm)?.reference()));
     for disk in &disks {
@@ -455,7 +466,10 @@ pub(super) fn tidy(world: &mut World) {
     for object in &mut world.objects {
         let uuid = object.uuid();
         match object.class.as_str() {
-            "vm" => object.set("VBDs", users("vbd", "vm-uuid", &uuid)),
+            "vm" => {
+                object.set("VBDs", users("vbd", "vm-uuid", &uuid));
+                object.set("snapshots", users("vm", "snapshot-of", &uuid));
+            }
             "vdi" => object.set("vbd-uuids", users("vbd", "vdi-uuid", &uuid)),
             "sr" => {
                 object.set("VDIs", users("vdi", "sr-uuid", &uuid));

@@ -60,7 +60,7 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
             Ok(Answer::nothing())
         },
         "pif-reconfigure-ip" => |world, request| {
-            let pif = world.find_mut("pif", request.required("uuid")?)?;
+            let pif = world.find("pif", request.required("uuid")?)?.clone();
             let mode = match request.required("mode")?.to_lowercase().as_str() {
                 "static" => "Static",
                 "dhcp" => "DHCP",
@@ -69,15 +69,44 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
                     return Err(Failure::Client(format!("Failed to parse mode '{other}'")));
                 }
             };
+            let management = pif.is("management", "true");
+            if management && mode == "None" {
+                return Err(Failure::api("PIF_IS_MANAGEMENT_INTERFACE", [pif.uuid()]));
+            }
+            if let (true, Some(address)) = (management, request.get("IP")) {
+                world.find_mut("host", &pif.text("host-uuid"))?.set("address", address);
+            }
+            let pif = world.find_mut("pif", &pif.uuid())?;
             pif.set("IP-configuration-mode", mode);
             for field in ["IP", "netmask", "gateway", "DNS"] {
                 pif.set(field, request.get(field).unwrap_or(""));
             }
             Ok(Answer::nothing())
         },
+        "host-management-reconfigure" => management_reconfigure,
         _ => return None,
     };
     Some(request.require_all().and_then(|()| act(world, request)))
+}
+
+/// xapi is reached through this interface from now on; the host's address is that of it.
+fn management_reconfigure(world: &mut World, request: &Request) -> Result<Answer, Failure> {
+    let pif = world.find("pif", request.required("pif-uuid")?)?.clone();
+    if world.only("pool")?.is("ha-enabled", "true") {
+        return Err(Failure::api::<String>("HA_IS_ENABLED", []));
+    }
+    if pif.is("IP-configuration-mode", "None") {
+        return Err(Failure::api("PIF_HAS_NO_NETWORK_CONFIGURATION", [pif.uuid()]));
+    }
+    let host = pif.text("host-uuid");
+    for other in world.objects.iter_mut().filter(|own| own.class == "pif") {
+        if other.is("host-uuid", &host) {
+            let management = if other.uuid() == pif.uuid() { "true" } else { "false" };
+            other.set("management", management);
+        }
+    }
+    world.find_mut("host", &host)?.set("address", pif.text("IP"));
+    Ok(Answer::nothing())
 }
 
 fn pif(world: &World, device: &str) -> Object {

@@ -113,7 +113,9 @@ fn apply_edition(world: &mut World, request: &Request) -> Result<Answer, Failure
     let edition = request.required("edition")?;
     let known = world.only("pool")?.hidden(EDITIONS).unwrap_or("xcp-ng");
     if !known.split(' ').any(|own| own == edition) {
-        return Err(Failure::api("INVALID_EDITION", [edition]));
+        let refused = Failure::api("INVALID_EDITION", [edition]).answer();
+        let said = format!("Valid editions are: {}\n", known.replace(' ', ", "));
+        return Err(Failure::Text(said + &refused.stderr));
     }
     let own = traffic::own_host(world).map(Object::uuid).unwrap_or_default();
     let host = request.get("host-uuid").unwrap_or(&own).to_owned();

@@ -97,7 +97,7 @@ struct Client {
 
 fn client(arguments: Vec<String>) -> Result<Client, Answer> {
     let mut client = Client::default();
-    let mut words = arguments.into_iter().chain(extra_arguments());
+    let mut words = arguments.into_iter().chain(extra_arguments()).chain(prepared());
     while let Some(word) = words.next() {
         let mut next = || words.next().unwrap_or_default();
         match word.as_str() {
@@ -140,6 +140,13 @@ fn extra_arguments() -> Vec<String> {
     words
 }
 
+/// The lines of `~/.xe`, each an argument.
+fn prepared() -> Vec<String> {
+    let Some(home) = std::env::var_os("HOME") else { return Vec::new() };
+    let text = std::fs::read_to_string(std::path::Path::new(&home).join(".xe")).unwrap_or_default();
+    text.lines().filter(|line| line.contains('=')).map(str::to_owned).collect()
+}
+
 fn check_port(text: &str) -> Result<(), Answer> {
     if text.parse::<u16>().is_ok() {
         return Ok(());
@@ -160,9 +167,32 @@ fn password_file(path: &str) -> Result<(String, String), Answer> {
     }
 }
 
-fn xe(double: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
-    double.record(&arguments)?;
-    let (home, double) = (double, &members::world_of(double)?);
+/// What comes of one look at the world.
+enum Step {
+    /// The host belongs to the pool whose world is there.
+    Joined(std::path::PathBuf),
+    /// A rule hits the command.
+    Hit(Effect),
+    /// It waits for an event.
+    Wait(Request),
+    /// It may be carried out between two worlds.
+    Join(Request),
+    Done(Answer),
+}
+
+/// A command on its way.
+struct Call {
+    client: Client,
+    /// Rules have been looked at.
+    past_rules: bool,
+    /// Whether it joins a pool that is known has been looked at.
+    past_join: bool,
+    /// It says that it was done, and is not.
+    lies: bool,
+}
+
+fn xe(home: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
+    home.record(&arguments)?;
     let client = match client(arguments) {
         Ok(client) => client,
         Err(answer) => return Ok(answer),
@@ -170,55 +200,84 @@ fn xe(double: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
     if client.sent.is_empty() || client.sent.iter().any(|word| word == "--help") {
         return Ok(Answer { stderr: USAGE.to_owned(), ..Answer::default() });
     }
-    let sent = client.sent.join("\n");
-    let name = client.sent.first().map_or("", String::as_str);
-    // Only what is looked at must be written back: most commands only ask.
-    let effect = match double.look(|world| world.rules.is_empty())? {
-        true => None,
-        false => double.change(|world| rules::hit(&mut world.rules, name))?,
+    let mut call = Call { client, past_rules: false, past_join: false, lies: false };
+    let (mut double, mut lost_after) = (home.clone(), false);
+    let lost = || Answer::failed("Lost connection to the server.\n");
+    let answer = loop {
+        match double.visit(|world| step(world, &call))? {
+            Step::Joined(pool) => double = Double::open(pool),
+            Step::Done(answer) => break answer,
+            Step::Wait(request) => break wait(&double, &request)?,
+            Step::Join(request) => match members::join(home, &request)? {
+                Some(joined) => break joined,
+                None => call.past_join = true,
+            },
+            Step::Hit(effect) => {
+                call.past_rules = true;
+                match effect {
+                    Effect::Refused => {
+                        let said = "Error: Connection refused (calling connect )\n";
+                        return Ok(Answer::failed(said));
+                    }
+                    Effect::Unavailable => return Ok(Answer::failed("Server internal error.\n")),
+                    Effect::StillBooting => {
+                        return Ok(Failure::api::<String>("HOST_STILL_BOOTING", []).answer());
+                    }
+                    Effect::Fails(code, values) => return Ok(Failure::Api(code, values).answer()),
+                    Effect::LostBefore => return Ok(lost()),
+                    Effect::Hangs => loop {
+                        std::thread::sleep(Duration::from_secs(60));
+                    },
+                    Effect::Slow(time) => std::thread::sleep(time),
+                    Effect::LostAfter => lost_after = true,
+                    Effect::Lies => call.lies = true,
+                }
+            }
+        }
     };
-    let lost = || Ok(Answer::failed("Lost connection to the server.\n"));
-    match effect {
-        Some(Effect::Refused) => {
-            return Ok(Answer::failed("Error: Connection refused (calling connect )\n"));
+    if call.client.sent.first().is_some_and(|name| name == "pool-eject") && answer.status == 0 {
+        let request = Request::read(&call.client.sent.join("\n"));
+        if let Ok(request) = request {
+            members::send_home(&double, &request)?;
         }
-        Some(Effect::Unavailable) => {
-            return Ok(Answer::failed("Error: HTTP/1.1 503 Service Unavailable\n"));
-        }
-        Some(Effect::StillBooting) => {
-            return Ok(Failure::api::<String>("HOST_STILL_BOOTING", []).answer());
-        }
-        Some(Effect::Fails(code, values)) => return Ok(Failure::Api(code, values).answer()),
-        Some(Effect::LostBefore) => return lost(),
-        Some(Effect::Hangs) => loop {
-            std::thread::sleep(Duration::from_secs(60));
-        },
-        Some(Effect::Slow(time)) => std::thread::sleep(time),
-        Some(Effect::LostAfter | Effect::Lies) | None => {}
     }
-    if let Some(failure) = double.look(|world| refused(world, &client))? {
-        return Ok(failure.answer());
+    Ok(if lost_after { lost() } else { answer })
+}
+
+/// One look at the world, and whether it has changed.
+fn step(world: &mut World, call: &Call) -> (Step, bool) {
+    if let Some(pool) = &world.joined {
+        return (Step::Joined(pool.clone()), false);
+    }
+    let sent = call.client.sent.join("\n");
+    let name = call.client.sent.first().map_or("", String::as_str);
+    // Rules that count are changed by being looked at.
+    let counted = !call.past_rules && !world.rules.is_empty();
+    if counted && let Some(effect) = rules::hit(&mut world.rules, name) {
+        return (Step::Hit(effect), true);
+    }
+    if let Some(failure) = refused(world, &call.client) {
+        return (Step::Done(failure.answer()), counted);
     }
     let request = match Request::read(&sent) {
         Ok(request) => request,
-        Err(failure) => return Ok(failure.answer()),
+        Err(failure) => return (Step::Done(failure.answer()), counted),
     };
-    let answer = if let Some(joined) = members::join(home, &request)? {
-        joined
-    } else if request.name == "event-wait" {
-        wait(double, &request)?
-    } else if asks(&request.name) {
-        double.look(|world| respond_to(&mut world.clone(), &request))?
-    } else if effect == Some(Effect::Lies) {
-        // Carried out in a world that is thrown away.
-        double.look(|world| carry_out(&mut world.clone(), &request))?
-    } else {
-        double.change(|world| change(world, &request))?
-    };
-    if request.name == "pool-eject" && answer.status == 0 {
-        members::send_home(double, &request)?;
+    match request.name.as_str() {
+        "event-wait" => return (Step::Wait(request), counted),
+        "pool-join" if !call.past_join => return (Step::Join(request), counted),
+        _ => {}
     }
-    if effect == Some(Effect::LostAfter) { lost() } else { Ok(answer) }
+    if call.lies {
+        // Carried out in a world that is thrown away.
+        return (Step::Done(carry_out(&mut world.clone(), &request)), counted);
+    }
+    if asks(&request.name) {
+        return (Step::Done(respond_to(&mut world.clone(), &request)), counted);
+    }
+    let answer = change(world, &request);
+    let changed = counted || answer.status == 0;
+    (Step::Done(answer), changed)
 }
 
 /// Whether a command only asks. Looking at the addresses of a guest counts, for its agent.

@@ -259,6 +259,8 @@ fn prepare(world: &mut World, transcript: &Transcript, name: &str, pairs: &[(&st
             let vbd = Object::new("vbd").with("vdi-uuid", uuid.as_str());
             world.add(vbd.with("currently-attached", "true"));
         }
+        // The management interface of that host was eth0 (641).
+        "058" | "060" => world.object_mut("pif", &uuid).unwrap().set("management", "false"),
         "282" => world.object_mut("vbd", &uuid).unwrap().set("currently-attached", "true"),
         "289" => world.object_mut("vif", &uuid).unwrap().set("currently-attached", "true"),
         "299" => {
@@ -305,7 +307,8 @@ fn add_disks(world: &mut World, transcript: &Transcript) {
     // The last one is listed first.
     for disk in disks.into_iter().rev() {
         let vbd = Object::new("vbd").with("vm-uuid", vm.as_str()).with("vdi-uuid", disk);
-        world.add(vbd.with("type", "Disk"));
+        // What `vm-uninstall` listed were disks that the VM owned: those of templates and snapshots do.
+        world.add(vbd.with("type", "Disk").with("other-config", "owner: "));
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub enum Effect {
     /// xapi is not running: the connection is refused.
     Refused,
-    /// xapi's front end answers 503.
+    /// xapi answers with an HTTP status, 500 or 503: `xe` says neither which nor when.
     Unavailable,
     /// xapi is starting.
     StillBooting,

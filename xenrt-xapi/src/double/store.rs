@@ -74,6 +74,17 @@ impl Double {
         Ok(changed)
     }
 
+    /// Reads the world once, and writes it back where `visit` says that it has changed it.
+    pub(super) fn visit<T>(&self, visit: impl FnOnce(&mut World) -> (T, bool)) -> io::Result<T> {
+        let _lock = self.lock()?;
+        let mut world = self.read()?;
+        let (seen, changed) = visit(&mut world);
+        if changed {
+            self.write(&world)?;
+        }
+        Ok(seen)
+    }
+
     /// Adds something that goes wrong, after what is there already.
     ///
     /// # Errors

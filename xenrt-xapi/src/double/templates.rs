@@ -103,7 +103,9 @@ fn install(world: &mut World, request: &Request) -> Result<Answer, Failure> {
     vm.set_key("other-config", "base_template_name", &template.text("name-label"));
     vm.hidden.remove("disks");
     world.add(vm);
-    copy_devices(world, &template.uuid(), &uuid, true);
+    // A storage that was said makes full copies there of what would be clones.
+    let said = request.get("sr-uuid").or(request.get("sr-name-label")).and(sr.as_deref());
+    copy_devices(world, &template.uuid(), &uuid, true, said);
     for (number, size) in sizes.iter().enumerate() {
         let Some(sr) = &sr else { continue };
         let disk = super::storage::disk(world, sr, &number.to_string(), *size)?;
@@ -115,7 +117,8 @@ fn install(world: &mut World, request: &Request) -> Result<Answer, Failure> {
             .with("userdevice", number.to_string())
             .with("mode", "RW")
             .with("type", "Disk")
-            .with("unpluggable", "true");
+            .with("unpluggable", "true")
+            .with("other-config", format!("{}: ", life::OWNER));
         world.add(vbd);
     }
     life::tidy(world);
@@ -144,8 +147,9 @@ fn storage_for(world: &World, request: &Request, needed: bool) -> Result<Option<
     }
 }
 
-/// Copies the disks of one VM to another one, and its VIFs.
-fn copy_devices(world: &mut World, from: &str, to: &str, new_macs: bool) {
+/// Copies the disks of one VM to another one, on the storage `sr` or beside the originals, and its
+/// VIFs. Whoever owned the originals, the other VM owns the copies.
+fn copy_devices(world: &mut World, from: &str, to: &str, new_macs: bool, sr: Option<&str>) {
     let name = world.object("vm", to).map(|vm| vm.text("name-label")).unwrap_or_default();
     let own = |device: &&Object| {
         ["vbd", "vif"].contains(&device.class.as_str()) && device.is("vm-uuid", from)
@@ -167,6 +171,10 @@ fn copy_devices(world: &mut World, from: &str, to: &str, new_macs: bool) {
             if let Some(mut disk) = disk.filter(|_| device.is("type", "Disk")) {
                 let uuid = Object::new("vdi").uuid();
                 disk.set("uuid", uuid.as_str());
+                if let Some(sr) = sr {
+                    disk.set("sr-uuid", sr);
+                }
+                device.set_key("other-config", life::OWNER, "");
                 device.set("vdi-uuid", uuid);
                 world.add(disk);
             }
@@ -189,9 +197,9 @@ fn copied(
     if let Some(text) = request.get("new-name-description") {
         vm.set("name-description", text);
     }
-    vm.set("snapshots", "");
     world.add(vm);
-    copy_devices(world, source, &uuid, new_macs);
+    let sr = request.get("sr-uuid").map(|sr| world.find("sr", sr)).transpose()?.map(Object::uuid);
+    copy_devices(world, source, &uuid, new_macs, sr.as_deref());
     life::tidy(world);
     Ok(Answer::line(uuid))
 }
@@ -210,6 +218,7 @@ fn snapshot(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Fa
         snapshot.set("is-a-snapshot", "true");
         snapshot.set("snapshot-of", vm);
         snapshot.set("snapshot-time", NOW);
+        life::tidy(world);
         Ok(answer)
     })
 }
@@ -230,7 +239,7 @@ fn revert(world: &mut World, snapshot: &str) -> Result<Answer, Failure> {
     after.set("is-a-snapshot", "false");
     after.put("snapshot-of", Content::Null);
     world.add(after);
-    copy_devices(world, snapshot, &vm, false);
+    copy_devices(world, snapshot, &vm, false, None);
     life::tidy(world);
     Ok(Answer::nothing())
 }
@@ -279,7 +288,7 @@ fn import(world: &mut World, request: &Request) -> Result<Answer, Failure> {
         let mut copy = vm.clone();
         copy.set("uuid", uuid.as_str());
         apart.add(copy);
-        copy_devices(&mut apart, &vm.uuid(), &uuid, false);
+        copy_devices(&mut apart, &vm.uuid(), &uuid, false, None);
     }
     let disks = life::disks_of(&apart, &uuid);
     let wanted = |object: &Object| {

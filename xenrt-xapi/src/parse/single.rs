@@ -8,7 +8,7 @@ use super::not_understood;
 /// One value as `xe` prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// A reference to nothing: `<not in database>`.
+    /// A reference to nothing: `<not in database>`, `<invalid reference>`.
     Null,
     /// A field that lists do not compute: `<expensive field>`. Ask for it with `*-param-get`.
     Expensive,
@@ -20,7 +20,8 @@ impl<'a> Value<'a> {
     /// What `text` is.
     pub fn of(text: &'a str) -> Self {
         match text {
-            "<not in database>" => Self::Null,
+            // The second is an object that went away while the list was made (records.ml).
+            "<not in database>" | "<invalid reference>" => Self::Null,
             "<expensive field>" => Self::Expensive,
             text => Self::Text(text),
         }

@@ -27,9 +27,10 @@
 //! | of a parameter that is given twice the first counts | refused |
 //! | some commands ask, and without an answer do nothing with status 0 | `force=true` is added, and "Aborted" is an error |
 //! | a wrong option prints the usage with status 0 | an error |
+//! | an export that failed for a reason that xapi did not note ends with status 0 | an error |
 //! | with `--multiple`, failures are told on standard output | understood as [`XeError::Partial`] |
 //! | error codes are not printed | looked up from their texts, those of several releases |
-//! | `XE_EXTRA_ARGS` of the administrator adds arguments | cleared |
+//! | `XE_EXTRA_ARGS` and `~/.xe` of the administrator add arguments | cleared; without `HOME` |
 //! | passwords on a command line are shown by `ps` | go through standard input: logins in a file that lives as long as the command, parameters in the environment |
 //! | `xe` never gives up | every command has a deadline |
 
@@ -49,4 +50,5 @@ pub use client::{Chain, Xe};
 pub use command::XeCommand;
 pub use error::{Result, XeError};
 pub use login::Login;
+pub(crate) use script::bare;
 pub(crate) use understand::{Ran, understand};

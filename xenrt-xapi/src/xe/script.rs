@@ -11,8 +11,15 @@ use super::understand::Ran;
 use super::{Login, Result, XeCommand, XeError};
 use crate::parse::not_understood;
 
-/// Variables that would change what `xe` does.
-const CLEARED: [&str; 3] = ["XE_EXTRA_ARGS", "TRACEPARENT", "BAGGAGE"];
+/// Variables that would change what `xe` does. In `HOME` it looks for a file `.xe`, whose lines are
+/// arguments too (options.ml); it needs that for nothing else.
+const CLEARED: [&str; 4] = ["XE_EXTRA_ARGS", "TRACEPARENT", "BAGGAGE", "HOME"];
+
+/// A shell line that runs `xe` with these words, which are quoted already, untouched by what the
+/// administrator prepared.
+pub(crate) fn bare(words: &str) -> String {
+    format!("unset {}; exec xe {words}", CLEARED.join(" "))
+}
 
 /// A folder for a login, gone with the shell: also where its group is told to end more than once, by
 /// who watches the connection and by who asked, and where nobody reads any more that `xe` was ended.

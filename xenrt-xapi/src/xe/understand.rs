@@ -18,7 +18,11 @@ pub(crate) fn understand(command: &XeCommand, ran: Ran) -> Result<String> {
     let Ran { status, stdout, stderr } = ran;
     let said = |text: &str| XeError::NotDone { said: shorten_middle(text.trim(), 300) };
     if status == 0 {
-        if stderr.lines().any(|line| line == "Usage:") {
+        let usage = |line: &str| line.starts_with("Usage:");
+        // A transfer that failed for no reason that xapi noted ends with 0 (`download_file` in
+        // xapi's cli_operations.ml): `Export failed, unknown error`.
+        let failed = |line: &str| line.ends_with(" failed, unknown error");
+        if stderr.lines().any(|line| usage(line) || failed(line)) {
             return Err(said(&stderr));
         }
         let declined = |line: &str| line.starts_with("Aborted (you typed: ");
@@ -66,7 +70,8 @@ pub(super) fn failure(stderr: &str) -> XeError {
         let what = rest.trim_end_matches(['.', '!']);
         let none =
             rest.starts_with("No ") && (what.ends_with(" found") || what.ends_with("matched"));
-        if none || (what.ends_with(" not found") && !what.contains(':')) {
+        let cannot = what.starts_with("Cannot find ");
+        if none || cannot || (what.ends_with(" not found") && !what.contains(':')) {
             return XeError::NoMatch { message: rest.to_owned() };
         }
         if rest.starts_with("Failed to parse ") || rest.contains("' is read-only") {
@@ -96,18 +101,31 @@ pub(super) fn failure(stderr: &str) -> XeError {
         let code = ApiCode::SessionAuthenticationFailed;
         return XeError::Api(ApiError { code, parameters: Vec::new(), message: first.to_owned() });
     }
-    if first.starts_with("Unable to contact server")
-        || text.contains("503 Service Unavailable")
-        || text.contains("HTTP/1.1 503")
-        || text.contains("HTTP 503")
+    // What the client says itself (newcli.ml, `main`). Before the server has named its protocol, no
+    // command was taken; the name of a server that is not known is met before that.
+    let unknown_server = first.starts_with("Host '") && first.ends_with("' not found.");
+    if unknown_server
+        || first.starts_with("Unable to contact server")
+        || first.starts_with("Failed to contact a running management agent")
     {
         return XeError::Unreachable { message: message() };
     }
-    if first.starts_with("Lost connection to the server") {
+    // Whatever HTTP status the server answered with, 500 or 503: the client does not say which, nor
+    // whether that came in the place of the protocol or in the middle of a command.
+    if first.starts_with("Lost connection to the server")
+        || first.starts_with("Server internal error")
+    {
         return XeError::ConnectionLost { message: first.to_owned() };
     }
-    XeError::Other { message: message() }
+    // A command may have said something before: `host-apply-edition` which editions there are, any
+    // which messages were written about a VM meanwhile (`do_vm_op` in xapi's cli_operations.ml).
+    let later = text.match_indices('\n').take(MOST_BEFORE);
+    let later = later.filter_map(|(at, _)| ApiError::read(text.get(at + 1..)?)).next();
+    later.map_or_else(|| XeError::Other { message: message() }, XeError::Api)
 }
+
+/// How many lines a command may say before an error of the API.
+const MOST_BEFORE: usize = 8;
 
 /// With `--multiple`, what failed is told on standard output.
 fn partial_failures(stdout: &str) -> Vec<(Uuid, XeError)> {
@@ -155,6 +173,10 @@ mod tests {
         assert!(matches!(ran("vm-uninstall", 0, asked, ""), Err(XeError::NotDone { .. })));
         let usage = "Port number must be an integer (0-65535)\nUsage:\n  xe <command>\n";
         assert!(matches!(ran("vm-list", 0, "", usage), Err(XeError::NotDone { .. })));
+        let failed = "Export failed, unknown error\n";
+        assert!(matches!(ran("vm-export", 0, "", failed), Err(XeError::NotDone { .. })));
+        // A note beside a success is none (`vm-install` tells of has-vendor-device so).
+        assert!(ran("vm-install", 0, "", "Note: the VM template recommends it\n").is_ok());
         // A guest may be called so.
         assert!(ran("vm-list", 0, "Aborted (you typed: 'no')\n", "").is_ok());
     }
@@ -186,18 +208,24 @@ mod tests {
             "Error: No such file or directory (calling connect )\n",
             "Unable to contact server. Please check server and port settings.\n",
             "The host toolstack is still initialising. Please wait.\n",
-            "Error: HTTP/1.1 503 Service Unavailable\n",
+            "Failed to contact a running management agent.\nTry specifying a server name and port.\n",
+            "Host 'nosuch' not found.\n",
         ] {
             let error = failure(text);
             assert!(error.may_be_tried_again() && !error.is_ambiguous(), "{text}");
         }
         for text in [
             "Lost connection to the server.\n",
+            "Server internal error.\n",
             "Error: Connection reset by peer (calling read )\n",
         ] {
             let error = failure(text);
             assert!(error.is_ambiguous() && !error.may_be_tried_again(), "{text}");
         }
+        let later = failure(
+            "Valid editions are: free, trial\nThe edition you supplied is invalid.\nedition: gold\n",
+        );
+        assert_eq!(later.api().and_then(|api| api.parameter("edition")), Some("gold"), "{later}");
         let odd = failure("Something new.\n");
         assert!(!odd.is_ambiguous() && !odd.may_be_tried_again());
     }

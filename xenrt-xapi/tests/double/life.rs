@@ -6,6 +6,7 @@ use xenrt_core::model::{
 use xenrt_core::{Error, ToolstackErrorKind};
 use xenrt_xapi::XapiHost;
 use xenrt_xapi::double::{Double, World};
+use xenrt_xapi::xe::XeCommand;
 
 use crate::world::{Simulated, Xl};
 
@@ -196,6 +197,44 @@ async fn a_disk_that_was_there_stays_when_its_guest_goes() {
     assert_eq!(host.guests().await.unwrap().len(), 1);
     source.check().await.unwrap();
     assert_eq!(simulated.double.look(|world| world.all("vdi").count()).unwrap(), 3);
+}
+
+/// `vm-uninstall` leaves disks whose VBDs do not say that the VM owns them, and `vbd-create` does not
+/// say so (transcripts 266 and 725).
+#[tokio::test]
+async fn disks_that_are_made_for_a_guest_say_so_to_xapi() {
+    let simulated = Simulated::start(&World::small());
+    let host = simulated.connect().await;
+    let spec = GuestSpec::new("a").image("debian").disk(DiskSpec::new(Memory::mib(16)));
+    let guest = host.define_guest(&spec).await.unwrap();
+    calls(&simulated.double);
+    guest.attach_disk(DiskSpec::new(Memory::mib(16))).await.unwrap();
+    let owned = |world: &World| {
+        let vbds = world.all("vbd").filter(|vbd| vbd.text("type") == "Disk");
+        vbds.map(|vbd| vbd.text("other-config").contains("owner")).collect::<Vec<_>>()
+    };
+    assert_eq!(simulated.double.look(owned).unwrap(), [true; 3]);
+    // Whoever uninstalls it, with whatever, nothing is left.
+    let uninstall = XeCommand::new("vm-uninstall").uuid(guest.uuid());
+    host.xe().run(&uninstall).await.unwrap();
+    assert_eq!(simulated.double.look(|world| world.all("vdi").count()).unwrap(), 2);
+}
+
+/// With a storage, `vm-install` copies the disks of the template in the place of cloning them.
+#[tokio::test]
+async fn disks_of_a_template_are_cloned_unless_a_storage_is_chosen() {
+    let simulated = Simulated::start(&World::small());
+    let host = simulated.connect().await;
+    let installs = |double: &Double| {
+        let all = calls(double).into_iter().filter(|line| line.starts_with("vm-install"));
+        all.collect::<Vec<_>>().concat()
+    };
+    host.define_guest(&GuestSpec::new("a").image("debian")).await.unwrap();
+    let said = installs(&simulated.double);
+    assert!(!said.contains("sr-uuid"), "{said}");
+    host.define_guest(&GuestSpec::new("b").image("debian").storage("Local storage")).await.unwrap();
+    let said = installs(&simulated.double);
+    assert!(said.contains("sr-uuid"), "{said}");
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! What a pool does beyond its guests, and guests that leave it, through a real sshd.
 
-use std::sync::Mutex;
-
 use uuid::Uuid;
 use xenrt_core::model::{
     Guest as _, GuestSpec, Host, HostInfo, NetworkSpec, PowerState, Toolstack as _, VifSpec,
@@ -266,35 +264,6 @@ async fn a_guest_moves_to_another_pool_with_its_disks() {
     let left = first.double.look(|world| (world.all("vif").count(), world.all("vdi").count()));
     assert_eq!(left.unwrap(), (0, 2), "the CDs alone are left");
     assert!(!first.double.calls().unwrap().join("\n").contains("s3cret"));
-}
-
-#[tokio::test]
-async fn exports_come_here_as_they_are_made_and_go_back() {
-    let simulated = Simulated::start(&World::small());
-    let host = simulated.connect().await;
-    let guest = guest(&host, "one").await;
-    let (here, told) = (simulated.path("here.xva"), Mutex::new(Vec::new()));
-    let note = |how_far: xenrt_xapi::Transferred| told.lock().unwrap().push(how_far.bytes);
-    guest.export_here(&here, &note).await.unwrap();
-    let length = std::fs::metadata(&here).unwrap().len();
-    assert!(length > 100);
-    assert_eq!(told.lock().unwrap().last(), Some(&length));
-    assert!(told.lock().unwrap().is_sorted());
-    let imported = host.import_from_here(&here, None).await.unwrap();
-    assert_ne!(imported.uuid(), guest.uuid());
-    imported.start().await.unwrap();
-    imported.check().await.unwrap();
-    // What xapi refuses is told by its name, and leaves no half of a file.
-    let no = Effect::Fails(
-        "VM_BAD_POWER_STATE".into(),
-        vec!["x".into(), "halted".into(), "running".into()],
-    );
-    simulated.double.rule(Rule::once("vm-export", no)).unwrap();
-    let error = guest.export_here(&here, &note).await.unwrap_err();
-    assert_eq!(error.toolstack_kind(), Some(ToolstackErrorKind::BadState), "{error}");
-    assert!(!here.exists());
-    let missing = host.import_from_here(&here, None).await.unwrap_err().to_string();
-    assert!(missing.contains("here.xva"), "{missing}");
 }
 
 #[tokio::test]

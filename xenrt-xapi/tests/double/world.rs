@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use xenrt_core::lab::LabFile;
 use xenrt_core::model::{Host, Toolstack as _};
-use xenrt_core::remote::{HostKeyPolicy, Shell, SshShell, SshTarget};
+use xenrt_core::remote::{Command, HostKeyPolicy, Shell, ShellExt as _, SshShell, SshTarget};
 use xenrt_xapi::double::{Double, HOST_VARIABLE, STATE_VARIABLE, World};
 use xenrt_xapi::xe::{Login, Xe};
 use xenrt_xapi::{XapiHost, XapiToolstack};
@@ -78,7 +78,7 @@ impl Simulated {
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
+            "Port {port}\nListenAddress 127.0.0.1\nListenAddress 127.0.0.2\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nMaxStartups 100\n\
              SetEnv HOME={} PATH={}:/usr/bin:/bin TMPDIR={} {STATE_VARIABLE}={} \
              {HOST_VARIABLE}={host:?}\n",
@@ -91,7 +91,8 @@ impl Simulated {
         );
         std::fs::write(at("config"), config).unwrap();
         let key = std::fs::read_to_string(at("host_key.pub")).unwrap();
-        std::fs::write(at("known_hosts"), format!("[127.0.0.1]:{port} {key}")).unwrap();
+        std::fs::write(at("known_hosts"), format!("[127.0.0.1]:{port},[127.0.0.2]:{port} {key}"))
+            .unwrap();
         let mut host = Self { folder, port, server: None, double };
         host.begin();
         host
@@ -147,6 +148,13 @@ impl Simulated {
 
     pub(crate) fn shell(&self) -> Arc<dyn Shell> {
         Arc::new(SshShell::new(self.target()))
+    }
+
+    /// The same with a connection already: what is measured then is not how long that takes.
+    pub(crate) async fn connected_shell(&self) -> Arc<dyn Shell> {
+        let shell = self.shell();
+        shell.run(&Command::new("true")).await.unwrap();
+        shell
     }
 
     /// Its `xe`, through ssh.

