@@ -17,6 +17,7 @@
 //! whether its data, clock and addresses are what they were, how long it was away, and what stayed
 //! behind on the host. `tests/can_fail.rs` holds each of them against a fault that it must find.
 
+pub mod answers;
 pub mod cpu;
 pub mod host;
 pub mod lifecycle;
@@ -26,6 +27,7 @@ pub mod migration;
 pub mod network;
 pub mod performance;
 pub mod scalability;
+pub mod security;
 mod selftest;
 pub mod snapshot;
 pub mod storage;

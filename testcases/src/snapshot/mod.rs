@@ -1,5 +1,7 @@
 //! Tests of snapshots.
 
+mod tree;
+
 use xenrt::model::{SnapshotKind, Snapshots};
 use xenrt::prelude::*;
 

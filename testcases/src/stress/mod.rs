@@ -1,6 +1,7 @@
 //! Tests that do many things in an order that nobody chose.
 
 mod load;
+mod workloads;
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;

@@ -16,142 +16,11 @@ use serde::Deserialize;
 use xenrt::Error;
 use xenrt::model::Memory;
 
-/// What kind of system one is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SystemKind {
-    /// Linux.
-    Linux,
-    /// Windows.
-    Windows,
-    /// FreeBSD.
-    Freebsd,
-    /// Solaris.
-    Solaris,
-}
+mod system;
+mod talk;
 
-/// A processor architecture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-pub enum Architecture {
-    /// 32 bits; `x86-32` in the original's names.
-    #[serde(rename = "x86_32")]
-    X86,
-    /// 64 bits; `x86-64` in the original's names.
-    #[serde(rename = "x86_64")]
-    X86_64,
-}
-
-/// How a system finds its kernel when it is installed or started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BootMethod {
-    /// The toolstack can load its kernel (paravirtualised).
-    Kernel,
-    /// Its firmware does (hardware virtualisation).
-    Firmware,
-}
-
-/// How a system is installed without anybody at the keyboard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Install {
-    /// A ready disk image that cloud-init sets up.
-    CloudInit,
-    /// A ready disk image that a cloud-config sets up (CoreOS).
-    CloudConfig,
-    /// Debian's installer with a preseed file.
-    Preseed,
-    /// Red Hat's Anaconda with a kickstart file.
-    Kickstart,
-    /// SUSE's YaST with a control file.
-    Autoyast,
-    /// Solaris's installer.
-    Jumpstart,
-    /// Windows setup with an answer file on the medium.
-    Autounattend,
-    /// A template that the toolstack brings along.
-    Template,
-}
-
-/// How commands run in a system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Commands {
-    /// Through its sshd, with a POSIX shell.
-    Ssh,
-    /// Through its sshd, with PowerShell.
-    Powershell,
-    /// Through the original's own agent (XML-RPC), which this library does not speak.
-    LegacyAgent,
-}
-
-/// A guest operating system.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GuestSystem {
-    /// Its name: `debian12`, `ws08r2sp1-x64`.
-    pub name: String,
-    /// Other names that it goes by.
-    #[serde(default)]
-    pub aliases: Vec<String>,
-    /// What kind of system it is.
-    pub kind: SystemKind,
-    /// Its family: `RHEL`, `Windows 7`.
-    pub family: String,
-    /// Its version and edition, where the family has several.
-    #[serde(default)]
-    pub version: Option<String>,
-    /// The architectures that it comes for.
-    pub architectures: Vec<Architecture>,
-    /// How it finds its kernel.
-    pub boot: BootMethod,
-    /// How it is installed.
-    pub install: Install,
-    /// It does not install with less memory.
-    #[serde(deserialize_with = "mib")]
-    pub minimum_memory: Memory,
-    /// It does not use, or is not supported with, more memory.
-    #[serde(default, deserialize_with = "some_mib")]
-    pub maximum_memory: Option<Memory>,
-    /// It does not use more cores.
-    #[serde(default)]
-    pub maximum_cores: Option<u32>,
-    /// It does not use more sockets.
-    #[serde(default)]
-    pub maximum_sockets: Option<u32>,
-    /// The root disk that suits it.
-    #[serde(deserialize_with = "mib")]
-    pub root_disk: Memory,
-    /// How commands run in it.
-    pub commands: Commands,
-}
-
-fn mib<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Memory, D::Error> {
-    u64::deserialize(deserializer).map(Memory::mib)
-}
-
-fn some_mib<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Memory>, D::Error> {
-    u64::deserialize(deserializer).map(|mib| Some(Memory::mib(mib)))
-}
-
-impl GuestSystem {
-    /// What is wrong with this much memory and so many processors for it, if anything is.
-    pub fn objection(&self, memory: Memory, vcpus: u32) -> Option<String> {
-        let name = &self.name;
-        if memory < self.minimum_memory {
-            return Some(format!(
-                "{name} needs {} at least, and {memory} were said",
-                self.minimum_memory
-            ));
-        }
-        if let Some(most) = self.maximum_memory.filter(|most| memory > *most) {
-            return Some(format!("{name} can have {most} at the most, and {memory} were said"));
-        }
-        let most = self.maximum_cores?;
-        (vcpus > most)
-            .then(|| format!("{name} uses {most} cores at the most, and {vcpus} were said"))
-    }
-}
+pub use system::{Architecture, BootMethod, Commands, GuestSystem, Install, Need, SystemKind};
+pub use talk::{AddressQuery, Shutdown, SystemCheck};
 
 /// The systems that are known.
 #[derive(Debug, Clone)]
@@ -164,7 +33,34 @@ pub struct Catalogue {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    system: Vec<GuestSystem>,
+    /// What all systems of a kind have in common.
+    #[serde(default)]
+    defaults: BTreeMap<String, toml::Table>,
+    system: Vec<toml::Table>,
+}
+
+impl File {
+    /// The systems, each with what its kind has in common where it says nothing itself.
+    fn systems(self) -> Result<Vec<GuestSystem>, String> {
+        let kinds = ["linux", "windows", "freebsd", "solaris"];
+        if let Some(odd) = self.defaults.keys().find(|kind| !kinds.contains(&kind.as_str())) {
+            return Err(format!("[defaults.{odd}] is of no kind; there are {}", kinds.join(", ")));
+        }
+        let whole = |(at, mut own): (usize, toml::Table)| {
+            let kind = own.get("kind").and_then(toml::Value::as_str).unwrap_or_default();
+            for (key, value) in self.defaults.get(kind).into_iter().flatten() {
+                own.entry(key).or_insert_with(|| value.clone());
+            }
+            let name = match own.get("name").and_then(toml::Value::as_str) {
+                Some(name) => format!("system {name}"),
+                None => format!("system {} of the file", at + 1),
+            };
+            own.try_into().map_err(|error: toml::de::Error| {
+                format!("{name}: {}", error.to_string().trim_end())
+            })
+        };
+        self.system.into_iter().enumerate().map(whole).collect()
+    }
 }
 
 impl Catalogue {
@@ -176,15 +72,17 @@ impl Catalogue {
         Self::read(include_str!("catalogue.toml"))
     }
 
-    /// Those of a text in TOML; `[[system]]` tables with the fields of [`GuestSystem`].
+    /// Those of a text in TOML; `[[system]]` tables with the fields of [`GuestSystem`], and tables
+    /// `[defaults.KIND]` with those that all systems of a kind have where they say nothing else.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a text that is not right, with its place, and for systems that cannot be:
     /// names that two of them claim, no architecture, more memory at least than at the most.
     pub fn read(text: &str) -> Result<Self, Error> {
         let invalid = |problem: String| Error::invalid("the catalogue of guest systems", problem);
-        let File { system: systems } = toml::from_str(text)
+        let file: File = toml::from_str(text)
             .map_err(|error| invalid(error.to_string().trim_end().to_owned()))?;
+        let systems = file.systems().map_err(invalid)?;
         let mut names: BTreeMap<String, usize> = BTreeMap::new();
         for (at, system) in systems.iter().enumerate() {
             for name in std::iter::once(&system.name).chain(&system.aliases) {
@@ -197,6 +95,16 @@ impl Catalogue {
                 "comes for no architecture"
             } else if system.maximum_memory.is_some_and(|most| most < system.minimum_memory) {
                 "needs more memory than it can have"
+            } else if system.default_memory < system.minimum_memory
+                || system.maximum_memory.is_some_and(|most| most < system.default_memory)
+            {
+                "is given memory by default that it cannot have"
+            } else if system.default_vcpus < system.minimum_vcpus || system.minimum_vcpus == 0 {
+                "is given processors by default that it cannot have"
+            } else if system.minimum_disk.is_some_and(|least| system.root_disk < least) {
+                "is given a root disk that is too small for it"
+            } else if system.checks.is_empty() {
+                "is never checked"
             } else if system.minimum_memory == Memory::default()
                 || system.root_disk == Memory::default()
             {
@@ -295,9 +203,14 @@ architectures = ["x86_64"]
 boot = "kernel"
 install = "preseed"
 minimum_memory = 128
+default_memory = 128
 maximum_memory = 256
 root_disk = 1024
 commands = "ssh"
+default_vcpus = 1
+addresses = "ip"
+shutdown = "poweroff"
+checks = ["power"]
 "#;
 
     #[test]
@@ -308,11 +221,105 @@ commands = "ssh"
         assert!(told(&twice).contains("one and UNO both go by \"UNO\""), "{}", told(&twice));
         let much = ONE.replace("minimum_memory = 128", "minimum_memory = 512");
         assert!(told(&much).contains("one needs more memory than it can have"));
+        let given = ONE.replace("default_memory = 128", "default_memory = 64");
+        assert!(told(&given).contains("is given memory by default that it cannot have"));
+        let small = format!("{ONE}minimum_disk = 2048\n");
+        assert!(told(&small).contains("too small"), "{}", told(&small));
+        assert!(told(&ONE.replace("[\"power\"]", "[]")).contains("is never checked"));
+        let fewer = format!("{ONE}minimum_vcpus = 2\n");
+        assert!(told(&fewer).contains("processors by default"));
+        assert!(told(&format!("{ONE}[defaults.linus]\n")).contains("is of no kind"));
         assert!(told(&ONE.replace("[\"x86_64\"]", "[]")).contains("no architecture"));
         assert!(told(&ONE.replace("\"preseed\"", "\"preseeed\"")).contains("preseed"));
         assert!(told(&ONE.replace("family", "familly")).contains("familly"));
         let catalogue = Catalogue::read(ONE).unwrap();
         assert!(catalogue.find("on").unwrap_err().to_string().contains("one"));
+    }
+
+    #[test]
+    fn what_a_kind_has_in_common_is_overruled_by_a_system() {
+        let bare = ONE.replace("default_vcpus = 1\n", "");
+        assert!(Catalogue::read(&bare).unwrap_err().to_string().contains("default_vcpus"));
+        let common = "[defaults.linux]\ndefault_vcpus = 3\nshutdown = \"shutdown_p\"\n";
+        let catalogue = Catalogue::read(&format!("{bare}{common}")).unwrap();
+        let one = catalogue.find("uno").unwrap();
+        assert_eq!((one.default_vcpus, one.shutdown), (3, Shutdown::Poweroff));
+    }
+
+    /// Names that are no system: the lab says what they are (`GENERIC_LINUX_OS` of the original).
+    const GENERIC: &[&str] = &["generic-linux", "generic-windows", "linux", "windows"];
+
+    #[test]
+    fn every_system_of_the_original_is_known_for_every_architecture_that_it_had() {
+        let catalogue = Catalogue::built_in().unwrap();
+        let originals = include_str!("../../tests/data/original-systems.tsv");
+        let (mut known, mut lines) = ([0, 0], 0);
+        for line in originals.lines() {
+            lines += 1;
+            let fields: Vec<&str> = line.split('\t').collect();
+            let [name, kind, architectures] = fields.as_slice() else { panic!("{line}") };
+            if GENERIC.contains(name) {
+                assert!(catalogue.find(name).is_err(), "{name}");
+                continue;
+            }
+            let system = catalogue.find(name).unwrap_or_else(|error| panic!("{error}"));
+            let windows = system.kind == SystemKind::Windows;
+            // Its rule for names (`xenrt.isWindows`): those that begin with w or v.
+            assert_eq!(windows, name.starts_with(['w', 'v']), "{name}");
+            assert_eq!(windows, *kind == "windows", "{name}");
+            known[usize::from(windows)] += 1;
+            for architecture in architectures.split(',') {
+                let full = format!("{name}_{architecture}");
+                let found = catalogue.find(&full).unwrap_or_else(|error| panic!("{full}: {error}"));
+                assert_eq!(found.name, system.name, "{full}");
+            }
+        }
+        assert_eq!((known, lines), ([128, 54], 186));
+    }
+
+    #[test]
+    fn every_system_can_be_made_by_what_is_said_of_it() {
+        for system in &Catalogue::built_in().unwrap() {
+            let name = &system.name;
+            assert_eq!(
+                system.objection(system.default_memory, system.default_vcpus),
+                None,
+                "{name}"
+            );
+            assert!(system.root_disk >= Memory::mib(512), "{name}");
+            let windows = system.kind == SystemKind::Windows;
+            assert_eq!(windows, system.install == Install::Autounattend, "{name}");
+            assert_eq!(windows, system.shutdown == Shutdown::ShutdownExe, "{name}");
+            assert_eq!(system.commands == Commands::Ssh, !windows, "{name}");
+            // Who cannot be logged into cannot be asked from inside, nor checked so.
+            let inside = system.commands != Commands::LegacyAgent;
+            assert_eq!(inside, system.addresses.command().is_some(), "{name}");
+            assert_eq!(inside, system.checks.contains(&SystemCheck::Login), "{name}");
+            // The model looks into Linux alone.
+            let linux = system.kind == SystemKind::Linux;
+            assert_eq!(linux, system.checks.contains(&SystemCheck::Vcpus), "{name}");
+            // Only ready images and templates need no installer.
+            assert!(system.installer != Some(Install::CloudInit), "{name}");
+        }
+    }
+
+    /// The figures that the vendors publish, where a test of theirs depends on them.
+    #[test]
+    fn minimums_are_the_vendors() {
+        let catalogue = Catalogue::built_in().unwrap();
+        let of = |name: &str| {
+            let system = catalogue.find(name).unwrap();
+            let disk = system.minimum_disk.unwrap().as_mib();
+            (system.minimum_memory.as_mib(), disk, system.minimum_vcpus)
+        };
+        assert_eq!(of("debian12"), (512, 4096, 1));
+        assert_eq!(of("noble"), (1536, 5120, 1));
+        assert_eq!(of("alma9"), (1536, 10_240, 1));
+        assert_eq!(of("fedora"), (2048, 15_360, 1));
+        assert_eq!(of("ws2025"), (2048, 32_768, 1));
+        assert_eq!(of("win11"), (4096, 65_536, 2));
+        let eleven = catalogue.find("win11").unwrap();
+        assert_eq!((eleven.boot, eleven.needs.len()), (BootMethod::Uefi, 2));
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use xenrt::prelude::*;
 
+use super::batch::carry_out;
 use super::{Figure, Workload, not_understood};
 
 /// Random reads and writes on a disk or file with fio, whose own checksums are verified at the end.
@@ -71,9 +72,9 @@ impl Workload for Fio {
     }
 
     async fn run(&self, shell: &dyn Shell) -> Result<Vec<Figure>> {
-        let said = shell.execute(&self.command()).await?;
-        let errors = said.error_text();
-        let all = format!("{errors}\n{}", said.text());
+        let said = carry_out(shell, &self.command()).await?;
+        let errors = &said.err;
+        let all = format!("{errors}\n{}", said.out);
         if let Some(wrong) = all.lines().find(|line| line.contains("verify:")) {
             let message = format!("fio found {:?} on {}", wrong.trim(), self.path);
             return Err(TestError::product(message));
@@ -82,7 +83,7 @@ impl Workload for Fio {
             let message = format!("fio ended with {}: {}", said.status, errors.trim());
             return Err(TestError::infrastructure(message));
         }
-        figures(&said.text())
+        figures(&said.out)
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use xenrt::prelude::*;
 
+use super::batch::carry_out;
 use super::{Figure, Workload, not_understood};
 
 /// The port that iperf 2 listens on unless told otherwise.
@@ -64,11 +65,11 @@ impl Workload for Iperf {
         let client = Command::new("iperf").args(["-c", &self.address.to_string(), "-y", "C", "-t"]);
         let client = client.args([self.seconds.to_string(), "-p".into(), PORT.to_string()]);
         let client = client.args(["-P".into(), self.connections.to_string()]).deadline(life);
-        let said = shell.execute(&client).await;
+        let said = carry_out(shell, &client).await;
         server.stop().await?;
         let said = said?;
-        let (transferred, rate) = totals(&said.text(), self.connections).ok_or_else(|| {
-            let found = format!("{} {} {}", said.status, said.text(), said.error_text());
+        let (transferred, rate) = totals(&said.out, self.connections).ok_or_else(|| {
+            let found = format!("{} {} {}", said.status, said.out, said.err);
             not_understood("iperf -y C", "lines of nine fields with commas", &found)
         })?;
         if transferred == 0.0 {

@@ -2,6 +2,7 @@
 
 use xenrt::prelude::*;
 
+use super::batch::carry_out;
 use super::{Figure, Workload, not_understood};
 
 /// Processors and memory kept busy with stress-ng, which verifies what it computes.
@@ -57,8 +58,8 @@ impl Workload for StressNg {
     }
 
     async fn run(&self, shell: &dyn Shell) -> Result<Vec<Figure>> {
-        let said = shell.execute(&self.command()).await?;
-        let text = format!("{}{}", said.text(), said.error_text());
+        let said = carry_out(shell, &self.command()).await?;
+        let text = format!("{}{}", said.out, said.err);
         // stress-ng(1), "EXIT STATUS": 2 is a stressor that failed, which --verify makes of a wrong
         // result.
         let wrong = text.lines().find(|line| line.contains("fail:"));

@@ -9,5 +9,6 @@ mod plant;
 mod rows;
 mod run;
 mod sequences;
+mod wires;
 
 use xenrt_testcases as _;

@@ -63,6 +63,7 @@ impl Plant {
 
 /// What real hosts know and simulated ones do not: stress-ng.
 pub(crate) fn teach(lab: &SimLab) {
+    crate::wires::teach(lab);
     lab.answer(|_, line| match line {
         line if line.starts_with("command -v stress-ng") => {
             Some(SimAnswer::text("/usr/bin/stress-ng\n"))

@@ -153,6 +153,38 @@ pub(crate) fn rows() -> Vec<Row> {
             }),
             "does not reach guest",
         ),
+        row(
+            "network.bond_link_cut",
+            Plant::Answer("a bond does not use its other link", |lab| {
+                let cut = std::sync::atomic::AtomicBool::new(false);
+                lab.answer(move |place, line| {
+                    use std::sync::atomic::Ordering::Relaxed;
+                    if line == "ip link set dev xrtbp0 down" {
+                        cut.store(true, Relaxed);
+                    }
+                    let lost =
+                        cut.load(Relaxed) && place.guest.is_some() && line.starts_with("ping ");
+                    lost.then(|| {
+                        SimAnswer::failure(1, "100% packet loss\n").taking(Duration::from_secs(8))
+                    })
+                });
+            }),
+            "with the link at xrtbp0 cut",
+        ),
+        row(
+            "network.ipv6",
+            Plant::Answer("packets of IPv6 that need fragments are lost", |lab| {
+                lab.answer(|place, line| {
+                    (place.guest.is_some()
+                        && line.starts_with("ping ")
+                        && line.contains("-s 8000 fd00"))
+                    .then(|| {
+                        SimAnswer::failure(1, "100% packet loss\n").taking(Duration::from_secs(8))
+                    })
+                });
+            }),
+            "by IPv6 guest",
+        ),
         broken("network.isolated_networks", D::NetworkRemovedInUse, "was removed under guest"),
         broken("network.many_vifs", D::DefineDropsSecondVif, "sees 1 interfaces of 7"),
         row(
@@ -161,6 +193,20 @@ pub(crate) fn rows() -> Vec<Row> {
                 lab.answer(|_, line| line.ends_with("/mtu").then(|| SimAnswer::text("1500\n")));
             }),
             "has an MTU of 1500, and was given 68",
+        ),
+        row(
+            "network.multicast",
+            Plant::Answer("what is sent to a group reaches nobody", |lab| {
+                lab.answer(|place, line| {
+                    (place.guest.is_some()
+                        && line.starts_with("ping ")
+                        && line.contains("224.0.0.1"))
+                    .then(|| {
+                        SimAnswer::failure(1, "100% packet loss\n").taking(Duration::from_secs(8))
+                    })
+                });
+            }),
+            "sends to all hosts does not reach 10.99.3.2, 10.99.3.3",
         ),
         row(
             "network.packet_sizes",
@@ -183,6 +229,16 @@ pub(crate) fn rows() -> Vec<Row> {
         broken("network.vif_hotplug_under_traffic", D::VifHotplugNotSeen, "network interfaces"),
         broken("network.vif_walk", D::VifDetachesFirst, "VIFs"),
         row(
+            "network.vlan",
+            Plant::Answer("the tags of VLANs are lost on the way", |lab| {
+                lab.answer(|place, line| {
+                    (place.guest.is_some() && line.starts_with("ping ") && line.contains(" 10.99."))
+                        .then(|| SimAnswer::text("0% packet loss\n"))
+                });
+            }),
+            "reaches 10.99.200.2, and must not",
+        ),
+        row(
             "performance.lifecycle",
             Plant::Faults("each start takes a second longer than in the baseline", || {
                 vec![Fault::latency(Duration::from_secs(1)).verb("start")]
@@ -193,6 +249,16 @@ pub(crate) fn rows() -> Vec<Row> {
             "baseline",
             concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/simulated-times.json"),
         )]),
+        row(
+            "performance.lmbench",
+            Plant::Answer("lmbench measures nothing", |lab| {
+                lab.answer(|_, line| {
+                    let runs = line.starts_with("cd /var/tmp/xenrt-media/lmbench");
+                    runs.then(|| SimAnswer::text(""))
+                });
+            }),
+            "cannot understand lmbench",
+        ),
         broken("scalability.boot_storm", D::RebootIgnored, "of 6 guests did not reboot"),
         broken("scalability.concurrent_lives", D::DeleteLeavesDefinition, "did not end"),
         broken("scalability.many_guests", D::OutOfMemoryUnnamed, "beside 3 guests")
@@ -209,9 +275,45 @@ pub(crate) fn rows() -> Vec<Row> {
             }),
             "makes the next start slower by 2.00 s",
         ),
+        row(
+            "security.spoofing_locked",
+            Plant::Answer("a lock of a VIF does not lock", |lab| {
+                lab.answer(|place, line| {
+                    (place.guest.is_some()
+                        && line.starts_with("ping ")
+                        && line.contains(" 10.99.5."))
+                    .then(|| SimAnswer::text("0% packet loss\n"))
+                });
+            }),
+            "under another hardware address guest",
+        ),
+        row(
+            "security.xenstore_flood",
+            Plant::Answer("no quota stops a guest that fills xenstore", |lab| {
+                lab.answer(|place, line| {
+                    let flood =
+                        place.guest.is_some() && line.contains("xenstore-write data/xenrt/$i");
+                    flood.then(|| SimAnswer::text("5000\n").taking(Duration::from_secs(60)))
+                });
+            }),
+            "no quota stopped it",
+        ),
+        row(
+            "security.xenstore_permissions",
+            Plant::Answer("a guest reads what is another one's in xenstore", |lab| {
+                lab.answer(|place, line| {
+                    let foreign =
+                        place.guest.is_some() && line.starts_with("xenstore-read /local/domain/");
+                    foreign.then(|| SimAnswer::text("7\n"))
+                });
+            }),
+            "of guest",
+        ),
         row("snapshot.checkpoint", Plant::Defect(D::ResumeBootsAnew), "booted anew"),
         row("snapshot.many", REVERT_IGNORED, "after a revert to snapshot 1"),
         row("snapshot.revert_disks", REVERT_IGNORED, "holds block 0 of pattern 2"),
+        row("snapshot.revert_under_load", REVERT_IGNORED, "holds block 0 of pattern 2"),
+        row("snapshot.tree", REVERT_IGNORED, "after a revert to root"),
         row("storage.concurrent_io", LOST_WRITE, "holds zeros"),
         row("storage.data_survives_restart", LOST_WRITE, "holds zeros"),
         row("storage.data_survives_suspend", LOST_WRITE, "holds zeros"),
@@ -236,11 +338,31 @@ pub(crate) fn rows() -> Vec<Row> {
             }),
             "the guest sees \"2048\" sectors",
         ),
+        row(
+            "stress.burnintest",
+            Plant::Answer("BurnInTest finds errors", |lab| {
+                lab.answer(|_, line| {
+                    line.starts_with("Set-Location C:\\xenrt\\burnintest").then(|| {
+                        SimAnswer::text("TEST RUN FAILED\n").taking(Duration::from_secs(60))
+                    })
+                });
+            }),
+            "burnintest found",
+        ),
         broken("stress.interrupted_boots", D::PowerOffIgnored, "to be Halted"),
         broken("stress.lifecycle_loop", D::RebootIgnored, "to have rebooted"),
         broken("stress.mixed_operations", D::ResumeBootsAnew, "booted anew instead of going on"),
         row(
             "stress.under_load",
+            Plant::Answer("a busy guest computes wrong results", |lab| {
+                lab.answer(|_, line| {
+                    line.starts_with("stress-ng").then(|| stress_ng("fail: ")).flatten()
+                });
+            }),
+            "stress-ng found",
+        ),
+        row(
+            "stress.workloads",
             Plant::Answer("a busy guest computes wrong results", |lab| {
                 lab.answer(|_, line| {
                     line.starts_with("stress-ng").then(|| stress_ng("fail: ")).flatten()
