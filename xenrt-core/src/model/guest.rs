@@ -117,6 +117,25 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
         Ok(mark.news(&self.console_text().await?).to_owned())
     }
 
+    /// The interface of the control domain behind its VIF `vif`, while it has a domain. Here it has
+    /// the name that netback gives it (xl-network-configuration(5), `vifname`); a back end whose
+    /// hypervisor is another asks its toolstack.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] where it has no domain; [`Error::NotFound`] where nothing in the
+    /// control domain is behind this VIF.
+    async fn vif_backend(&self, vif: &Vif) -> Result<String> {
+        match self.domain().await? {
+            Some(domain) => Ok(format!("vif{}.{}", domain.domid, vif.index)),
+            None => Err(Error::WrongState {
+                guest: self.name(),
+                verb: "find the interface behind a VIF of",
+                state: self.power_state().await?,
+                needed: "Running or Paused".to_owned(),
+            }),
+        }
+    }
+
     // ---- what is common to all toolstacks ----
 
     /// How long its verbs may take.
