@@ -79,6 +79,15 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     /// [`Error::Unsupported`] where the host does not record consoles.
     async fn console_text(&self) -> Result<String>;
 
+    /// What its screen shows now, as a PNG; `None` where it has no domain, no screen, or a toolstack
+    /// that shows none, as here.
+    ///
+    /// # Errors
+    /// When the host cannot be asked, or its answer is not understood.
+    async fn screenshot(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
     /// Moves it to another host of the same toolstack while it runs, and returns when the
     /// toolstack says that it has. Use [`migrate`](Self::migrate), which verifies it.
     ///
