@@ -12,7 +12,7 @@ use uuid::Uuid;
 use virt::connect::Connect;
 use xenrt_core::model::{
     Ability, DomainView, Expectation, Guest, GuestAction, GuestKind, GuestView, Host, PowerState,
-    Scope, ShutdownMode, Snapshots,
+    Scope, ShutdownMode, Snapshots, Vif,
 };
 use xenrt_core::remote::{Command, ShellExt as _, Wait, shorten_middle};
 use xenrt_core::{Error, Result};
@@ -22,7 +22,7 @@ use crate::driver::Driver;
 use crate::host::{HostShared, LibvirtHost};
 use crate::observe::{self, Origin, Seen};
 use crate::snapshots::LibvirtSnapshots;
-use crate::{address, requests};
+use crate::{address, requests, screen};
 
 /// While events are waited for, it is looked all the same, this often: an event may be lost with
 /// its connection.
@@ -255,6 +255,19 @@ impl Guest for LibvirtGuest {
         let line = format!("[ ! -e {0} ] || tail -c 65536 -- {0}", Command::quote(&file));
         let command = Command::shell_line(line).deadline(Duration::from_secs(60));
         Ok(host.dom0().run(&command).await?.text())
+    }
+
+    /// As the document of its domain names it: libvirt chooses it.
+    async fn vif_backend(&self, vif: &Vif) -> Result<String> {
+        self.shared.host.facts.driver.require_running_code()?;
+        let seen = self.shared.look("find the interface behind a VIF of").await?;
+        seen.backend(vif.mac)
+    }
+
+    async fn screenshot(&self) -> Result<Option<Vec<u8>>> {
+        let uuid = self.shared.uuid;
+        let look = move |connect: &Connect| screen::take(connect, uuid);
+        self.shared.host.call("look at the screen of", &self.shared.object(), look).await
     }
 
     fn snapshots(&self) -> Result<Arc<dyn Snapshots>> {

@@ -31,7 +31,11 @@
 #[cfg(feature = "virt")]
 mod address;
 #[cfg(feature = "virt")]
+mod balloon;
+#[cfg(feature = "virt")]
 mod connection;
+#[cfg(feature = "virt")]
+mod console;
 #[cfg(feature = "virt")]
 mod define;
 #[cfg(feature = "virt")]
@@ -63,6 +67,8 @@ mod reboot;
 #[cfg(feature = "virt")]
 mod requests;
 #[cfg(feature = "virt")]
+mod screen;
+#[cfg(feature = "virt")]
 mod script;
 #[cfg(feature = "virt")]
 mod settle;
@@ -77,7 +83,11 @@ mod toolstack;
 pub mod xml;
 
 #[cfg(feature = "virt")]
-pub use connection::DomainEvent;
+pub use balloon::MemoryStats;
+#[cfg(feature = "virt")]
+pub use connection::{BlockJobStatus, DomainEvent};
+#[cfg(feature = "virt")]
+pub use console::ConsoleStream;
 #[cfg(feature = "virt")]
 pub use guest::LibvirtGuest;
 #[cfg(feature = "virt")]
