@@ -26,6 +26,9 @@
 //! | attribute | what |
 //! |---|---|
 //! | `libvirt_uri` | the URI that programs on the host would use: `qemu:///system` (the default), `xen:///system`, `test:///default` |
+//! | `migration_uri` | the URI by which the libvirt of *other* hosts reaches this one, to move guests to it; through ssh with the login of the lab where it is not set |
+//! | `migration_address` | the address that the memory of guests is sent to; what libvirt says where it is not set |
+//! | `shared_folders` | folders, separated by commas, that hosts share: guests whose disks are there can be moved. Both hosts must name the folder |
 //! | `libvirt_accelerator` | what QEMU runs guests by: `kvm` (the default where there is KVM) or `qemu` (emulation) |
 
 #[cfg(feature = "virt")]
@@ -56,6 +59,8 @@ mod guest;
 mod host;
 #[cfg(feature = "virt")]
 mod inventory;
+#[cfg(feature = "virt")]
+mod migration;
 #[cfg(feature = "virt")]
 mod networks;
 #[cfg(feature = "virt")]

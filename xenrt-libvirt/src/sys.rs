@@ -60,6 +60,12 @@ pub(crate) fn save(domain: &Domain, path: &str) -> Result<(), Error> {
     check(result).map(drop)
 }
 
+/// Ends what a domain is busy with, a migration for example (virDomainAbortJob).
+pub(crate) fn abort_job(domain: &Domain) -> Result<(), Error> {
+    // SAFETY: the pointer is valid during the call.
+    check(unsafe { sys::virDomainAbortJob(domain.as_ptr()) }).map(drop)
+}
+
 /// Whether what libvirt keeps of the memory of a domain was written to its end: only then can its
 /// document be read (virDomainManagedSaveGetXMLDesc). Drivers that cannot tell write it in one step.
 pub(crate) fn saved_memory_is_whole(domain: &Domain) -> Result<bool, Error> {
