@@ -6,24 +6,63 @@ use std::time::{Duration, Instant};
 
 use xenrt_core::seconds::Readable;
 
-/// One step: its name, the words for cargo, and environment variables.
+/// One step: its name, what cargo is to do, and environment variables.
 struct Step {
     name: &'static str,
-    words: &'static [&'static str],
+    does: Does,
     environment: &'static [(&'static str, &'static str)],
+    /// Part of `nightly` alone.
+    nightly: bool,
+}
+
+/// What a step has cargo do.
+enum Does {
+    /// These words.
+    Words(&'static [&'static str]),
+    /// Build all of it with all features, and run these tests of it. Whatever is built for one such
+    /// step is built for all: with fewer packages or features cargo builds everything anew.
+    Tests(&'static [&'static str]),
+}
+
+impl Does {
+    fn words(&self) -> Vec<&'static str> {
+        match self {
+            Self::Words(words) => words.to_vec(),
+            Self::Tests(which) => {
+                let mut words = vec!["test", "--workspace", "--features", FEATURES];
+                words.extend_from_slice(which);
+                words
+            }
+        }
+    }
 }
 
 /// What is built by no default, and must be as clean as the rest.
 const FEATURES: &str = "xenrt-xapi/double,xenrt/libvirt,xenrt-examples/libvirt,xtask/libvirt";
 
+/// A snapshot that is not the one on record is an error, and not a new file.
+const SNAPSHOTS: &[(&str, &str)] = &[("INSTA_UPDATE", "no")];
+
 /// A backtrace of the test's own runtime hides what a test on real hosts says of its failure.
-const BRIEF: &[(&str, &str)] = &[("RUST_BACKTRACE", "0")];
+const BRIEF: &[(&str, &str)] = &[("RUST_BACKTRACE", "0"), ("INSTA_UPDATE", "no")];
+
+const fn step(
+    name: &'static str,
+    does: Does,
+    environment: &'static [(&'static str, &'static str)],
+) -> Step {
+    Step { name, does, environment, nightly: false }
+}
+
+const fn nightly(name: &'static str, tests: &'static [&'static str]) -> Step {
+    Step { name, does: Does::Tests(tests), environment: BRIEF, nightly: true }
+}
 
 const STEPS: &[Step] = &[
-    Step { name: "fmt", words: &["fmt", "--all", "--check"], environment: &[] },
-    Step {
-        name: "clippy",
-        words: &[
+    step("fmt", Does::Words(&["fmt", "--all", "--check"]), &[]),
+    step(
+        "clippy",
+        Does::Words(&[
             "clippy",
             "--workspace",
             "--all-targets",
@@ -33,127 +72,107 @@ const STEPS: &[Step] = &[
             "--",
             "-D",
             "warnings",
-        ],
-        environment: &[],
-    },
-    Step {
-        name: "doc",
-        words: &["doc", "--workspace", "--no-deps", "--features", FEATURES, "--quiet"],
-        environment: &[("RUSTDOCFLAGS", "-D warnings")],
-    },
-    Step {
-        name: "features",
-        words: &["check", "--package", "xenrt", "--no-default-features", "--quiet"],
-        environment: &[],
-    },
+        ]),
+        &[],
+    ),
+    step(
+        "doc",
+        Does::Words(&["doc", "--workspace", "--no-deps", "--features", FEATURES, "--quiet"]),
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    ),
+    step(
+        "features",
+        Does::Words(&["check", "--package", "xenrt", "--no-default-features", "--quiet"]),
+        &[],
+    ),
     // What boots nothing comes first, so that a slip in a parser is told before minutes of emulation.
-    Step { name: "unit", words: &["test", "--workspace", "--lib", "--bins"], environment: &[] },
-    Step {
-        name: "integration",
-        words: &["test", "--package", "xenrt", "--package", "xenrt-core", "--test", "*"],
-        environment: &[("INSTA_UPDATE", "no")],
-    },
-    Step {
-        name: "programs",
-        words: &[
-            "test",
-            "--package",
-            "xenrt-examples",
-            "--lib",
-            "--examples",
+    step("unit", Does::Tests(&["--lib", "--bins"]), SNAPSHOTS),
+    step(
+        "integration",
+        Does::Tests(&[
             "--test",
-            "bad_input",
+            "harness",
             "--test",
-            "sequence_check",
-        ],
-        environment: &[],
-    },
+            "macros",
+            "--test",
+            "outside_crate",
+            "--test",
+            "ui",
+            "--test",
+            "remote_ssh",
+            "--test",
+            "reports",
+            "--test",
+            "resume",
+            "--test",
+            "sequencer",
+        ]),
+        SNAPSHOTS,
+    ),
+    step(
+        "programs",
+        Does::Tests(&["--examples", "--test", "bad_input", "--test", "sequence_check"]),
+        SNAPSHOTS,
+    ),
     // The library of tests on simulated hosts: each passes there, and each finds its fault.
-    Step {
-        name: "library",
-        words: &["test", "--package", "xenrt-testcases", "--test", "library"],
-        environment: &[("INSTA_UPDATE", "no")],
-    },
+    step("library", Does::Tests(&["--test", "library"]), SNAPSHOTS),
     // One sequence file on toolstacks that need no hypervisor.
-    Step {
-        name: "toolstacks",
-        words: &["test", "--package", "xenrt-testcases", "--test", "toolstacks"],
-        environment: &[],
-    },
+    step("toolstacks", Does::Tests(&["--test", "toolstacks"]), SNAPSHOTS),
     // The xapi toolstack on its double, through a real sshd: the suite for all toolstacks, and the
     // broken doubles that it must find out.
-    Step {
-        name: "xapi",
-        words: &["test", "--package", "xenrt-xapi", "--features", "double", "--lib", "--tests"],
-        environment: &[("INSTA_UPDATE", "no")],
-    },
+    step("xapi", Does::Tests(&["--test", "double"]), SNAPSHOTS),
     // The libvirt toolstack on libvirt's own driver for tests, and on QEMU through a daemon of the
     // test's own.
-    Step {
-        name: "libvirt",
-        words: &[
-            "test",
-            "--package",
-            "xenrt-libvirt",
-            "--features",
-            "virt",
-            "--lib",
-            "--test",
-            "driver",
-            "--test",
-            "suite",
-            "--test",
-            "qemu",
-        ],
-        environment: &[("INSTA_UPDATE", "no")],
-    },
-    Step { name: "doctest", words: &["test", "--workspace", "--doc"], environment: &[] },
+    step(
+        "libvirt",
+        Does::Tests(&["--test", "driver", "--test", "suite", "--test", "qemu"]),
+        SNAPSHOTS,
+    ),
+    step("doctest", Does::Tests(&["--doc"]), &[]),
     // From here on real Xen hosts are booted. The main job: it passes, and it turns red when the
     // product is broken.
-    Step {
-        name: "hosts",
-        words: &["test", "--package", "xenrt-testcases", "--test", "hosts", "--test", "verdicts"],
-        environment: BRIEF,
-    },
-    Step {
-        name: "killed",
-        words: &["test", "--package", "xenrt-examples", "--test", "killed"],
-        environment: BRIEF,
-    },
-    Step { name: "lab", words: &["test", "--package", "xenrt-lab", "--tests"], environment: BRIEF },
-    // Every verb of a guest, live migration between two hosts included.
-    Step { name: "xl", words: &["test", "--package", "xenrt-xl", "--tests"], environment: BRIEF },
+    step("hosts", Does::Tests(&["--test", "hosts", "--test", "verdicts"]), BRIEF),
+    step("killed", Does::Tests(&["--test", "killed"]), BRIEF),
+    step("lab", Does::Tests(&["--test", "virtual_lab"]), BRIEF),
+    // The verbs of a guest, live migration between two hosts included.
+    step("xl", Does::Tests(&["--test", "lifecycle"]), BRIEF),
     // libvirt in dom0 of a virtual host, through ssh.
-    Step {
-        name: "libvirt-xen",
-        words: &["test", "--package", "xenrt-libvirt", "--features", "virt", "--test", "xen"],
-        environment: BRIEF,
-    },
+    step("libvirt-xen", Does::Tests(&["--test", "xen"]), BRIEF),
+    // The same once more with other kinds of guests, and what is rare.
+    nightly("xl-rare", &["--test", "lifecycle", "--", "--ignored"]),
+    // The suite for all toolstacks on QEMU.
+    nightly("libvirt-rare", &["--test", "qemu", "--", "--ignored"]),
 ];
 
-/// The names of the steps, in order.
+/// All steps that are not among those of every submission.
+const NIGHTLY: &str = "nightly";
+
+/// The names of the steps, in order, and of the group of those that take long.
 pub(crate) fn step_names() -> Vec<&'static str> {
-    STEPS.iter().map(|step| step.name).collect()
+    STEPS.iter().map(|step| step.name).chain([NIGHTLY]).collect()
 }
 
-/// Runs the steps that are named, or all of them, up to the first that fails, and prints how long
-/// each took.
+/// Runs the steps that are named, or those of every submission, up to the first that fails, and
+/// prints how long each took.
 pub(crate) fn run(only: &[String]) -> ExitCode {
     let mut times: Vec<(&str, Duration)> = Vec::new();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let named = |step: &&Step| only.iter().any(|name| name == step.name);
+    let named = |step: &&Step| {
+        only.iter().any(|name| name == step.name || (step.nightly && name == NIGHTLY))
+    };
     let steps: Vec<&Step> = match only {
-        [] => STEPS.iter().collect(),
+        [] => STEPS.iter().filter(|step| !step.nightly).collect(),
         _ => STEPS.iter().filter(named).collect(),
     };
     let flaky = flaky_folder();
     // What an earlier run noted says nothing about this one.
     let _ = std::fs::remove_dir_all(&flaky);
     for step in steps {
-        anstream::eprintln!("==> {} (cargo {})", step.name, step.words.join(" "));
+        let words = step.does.words();
+        anstream::eprintln!("==> {} (cargo {})", step.name, words.join(" "));
         let started = Instant::now();
         let status = Command::new(&cargo)
-            .args(step.words)
+            .args(&words)
             .envs(step.environment.iter().copied())
             .stdin(Stdio::null())
             .status();

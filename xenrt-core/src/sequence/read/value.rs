@@ -89,7 +89,8 @@ impl<'u> Reader<'u> {
 
     fn replace(&mut self, written: Written<'u>) -> Value<'u> {
         let Written { text, at, literal, .. } = written;
-        let Some((first, name)) = next_reference(text, 0) else {
+        let mut found = next_reference(text, 0);
+        let Some((first, name)) = &found else {
             return Value { text: Replaced::Not(text), at, literal, settled: true };
         };
         // Many texts are a variable and nothing else.
@@ -104,7 +105,6 @@ impl<'u> Reader<'u> {
         let mut out = std::mem::take(&mut self.replacing);
         out.clear();
         let mut done = 0;
-        let mut found = next_reference(text, first.start);
         let mut settled = true;
         while let Some((whole, name)) = found {
             out.push_str(&text[done..whole.start]);

@@ -51,7 +51,6 @@ pub(super) struct Definition {
     pub(super) yields: bool,
 }
 
-/// The variables of a file that hold everywhere.
 /// What is known of a name.
 #[derive(Debug, Default)]
 struct Variable {
@@ -61,6 +60,7 @@ struct Variable {
     settled: Option<Result<Word, Unsettled>>,
 }
 
+/// The variables of a file that hold everywhere.
 #[derive(Debug, Default)]
 pub(super) struct Globals {
     variables: BTreeMap<Word, Variable>,
@@ -250,12 +250,7 @@ pub(super) fn next_reference(text: &str, from: usize) -> Option<(Range<usize>, &
             continue;
         }
         let rest = text.get(name_at..)?;
-        let inner = |c: char| {
-            c.is_alphanumeric()
-                || matches!(c, '_' | ':' | '/')
-                || (dollar && matches!(c, '.' | '-'))
-        };
-        let length = rest.find(|c| !inner(c)).unwrap_or(rest.len());
+        let length = name_length(rest, dollar);
         let end = if dollar { b'}' } else { b'%' };
         let begins_well = dollar || rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         if length > 0 && begins_well && rest.as_bytes().get(length) == Some(&end) {
@@ -263,6 +258,19 @@ pub(super) fn next_reference(text: &str, from: usize) -> Option<(Range<usize>, &
         }
     }
     None
+}
+
+/// How many bytes at the beginning of a text can be those of a variable's name.
+fn name_length(text: &str, dollar: bool) -> usize {
+    let sign =
+        |byte: u8| matches!(byte, b'_' | b':' | b'/') || (dollar && matches!(byte, b'.' | b'-'));
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || sign(byte);
+    let length = text.bytes().position(|byte| !inner(byte)).unwrap_or(text.len());
+    if text.as_bytes().get(length).is_none_or(u8::is_ascii) {
+        return length;
+    }
+    let inner = |c: char| c.is_alphanumeric() || u8::try_from(c).is_ok_and(sign);
+    text.find(|c| !inner(c)).unwrap_or(text.len())
 }
 
 #[cfg(test)]

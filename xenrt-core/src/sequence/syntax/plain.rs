@@ -17,7 +17,8 @@ pub(super) fn read(text: &str, limits: &Limits) -> Option<Tree> {
         return None;
     }
     let tree = Tree::for_bytes(text.len());
-    let mut plain = Plain { text, bytes: text.as_bytes(), at: 0, limits, open: Vec::new(), tree };
+    let mut plain =
+        Plain { text, bytes: text.as_bytes(), at: 0, limits, open: Vec::with_capacity(16), tree };
     plain.declaration()?;
     plain.content()?;
     plain.tree.fit();
@@ -77,9 +78,9 @@ impl Plain<'_> {
 
     #[inline]
     fn skip(&mut self, class: u8) {
-        while CLASSES[usize::from(self.byte())] & class != 0 {
-            self.at += 1;
-        }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let other = |byte: &u8| CLASSES[usize::from(*byte)] & class == 0;
+        self.at += rest.iter().position(other).unwrap_or(rest.len());
     }
 
     /// Goes over a byte that must be here.
@@ -218,17 +219,14 @@ impl Plain<'_> {
         self.at += 1;
         let start = self.at;
         let mut classes = 0;
-        loop {
-            let byte = self.byte();
-            let class = CLASSES[usize::from(byte)];
+        let length = self.bytes.get(start..)?.iter().position(|byte| {
+            let class = CLASSES[usize::from(*byte)];
             classes |= class;
             // The other sign of quotation is a part of the value.
-            if class & VALUE == 0 && (byte == quote || !matches!(byte, b'"' | b'\'')) {
-                break;
-            }
-            self.at += 1;
-        }
-        let end = self.at;
+            class & VALUE == 0 && (*byte == quote || !matches!(byte, b'"' | b'\''))
+        })?;
+        let end = start + length;
+        self.at = end;
         self.expect(quote)?;
         let name = self.text.get(name_at.range())?;
         let known = Attr::of(name);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
+use super::lines::Lines;
 use crate::sequence::model::FileText;
 use crate::sequence::{Place, Word};
 
@@ -13,25 +14,14 @@ use crate::sequence::{Place, Word};
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::sequence) struct Source {
     text: Arc<FileText>,
-    marks: Vec<Mark>,
-    /// Whether every character is one byte.
-    ascii: bool,
-}
-
-/// A byte of which line and column are known, so that a place costs a short scan.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Mark {
-    offset: usize,
-    line: u32,
-    column: u32,
+    lines: Lines,
 }
 
 impl Source {
     pub(in crate::sequence) fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
         let text = text.into();
-        let marks = marks(&text);
-        let ascii = text.is_ascii();
-        Self { text: Arc::new(FileText { file: file.into(), text }), marks, ascii }
+        let lines = Lines::of(&text);
+        Self { text: Arc::new(FileText { file: file.into(), text }), lines }
     }
 
     pub(in crate::sequence) fn file(&self) -> &str {
@@ -60,34 +50,15 @@ impl Source {
     /// As [`place`](Self::place), of which most follow one another: `near` is where to look first.
     pub(in crate::sequence) fn place_near(&self, at: &Range<usize>, near: &mut usize) -> Place {
         let text = self.text();
-        let (offset, end) = if self.ascii {
+        let (offset, end) = if self.lines.are_ascii() {
             let offset = at.start.min(text.len());
             (offset, at.end.min(text.len()).max(offset))
         } else {
             let offset = boundary_before(text, at.start);
             (offset, boundary_after(text, at.end).max(offset))
         };
-        let is_in = |index: usize| {
-            self.marks.get(index).is_some_and(|mark| mark.offset <= offset)
-                && self.marks.get(index + 1).is_none_or(|next| next.offset > offset)
-        };
-        let found = (*near..*near + 3).find(|index| is_in(*index));
-        let nearest = found.unwrap_or_else(|| {
-            self.marks.partition_point(|mark| mark.offset <= offset).saturating_sub(1)
-        });
-        *near = nearest;
-        let mark = self.marks[nearest];
-        let characters = if self.ascii {
-            offset - mark.offset
-        } else {
-            text[mark.offset..offset].chars().count()
-        };
-        Place {
-            offset,
-            length: end - offset,
-            line: mark.line,
-            column: mark.column.saturating_add(u32::try_from(characters).unwrap_or(u32::MAX)),
-        }
+        let (line, column) = self.lines.position(text, offset, near);
+        Place { offset, length: end - offset, line, column }
     }
 }
 
@@ -100,31 +71,6 @@ pub(in crate::sequence) fn boundary_before(text: &str, byte: usize) -> usize {
 /// The first beginning of a character at or after this byte, or the end.
 pub(in crate::sequence) fn boundary_after(text: &str, byte: usize) -> usize {
     (byte.min(text.len())..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
-}
-
-/// The beginning of each line, and of each piece of a very long line: a file that is one line of
-/// megabytes must not make every place cost megabytes.
-fn marks(text: &str) -> Vec<Mark> {
-    const PIECE: usize = 1024;
-    let mut marks = Vec::with_capacity(text.len() / 32 + 1);
-    marks.push(Mark { offset: 0, line: 1, column: 1 });
-    let (mut line, mut offset) = (1, 0);
-    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
-    for end in ends.chain([text.len()]) {
-        let (mut column, mut piece) = (1_u32, offset);
-        while end - piece > PIECE {
-            let next = boundary_before(text, piece + PIECE);
-            column += u32::try_from(text[piece..next].chars().count()).unwrap_or(u32::MAX);
-            marks.push(Mark { offset: next, line, column });
-            piece = next;
-        }
-        if end > offset && text.as_bytes()[end - 1] == b'\n' {
-            line += 1;
-            marks.push(Mark { offset: end, line, column: 1 });
-        }
-        offset = end;
-    }
-    marks
 }
 
 impl SourceCode for Source {
