@@ -19,7 +19,7 @@ const CHECKS: &str = "XENRT_CHECKS";
 async fn inside() {
     let mut world = World::new();
     let mut suite = Suite::new(world.connect().await)
-        .second_host(world.connect_second().await)
+        .second_host(world.connect_apart().await)
         .on_result(|result| eprintln!("{} {:?} {:?}", result.name, result.seconds, result.verdict));
     let wanted = std::env::var(CHECKS).unwrap_or_default();
     for name in wanted.split(',').filter(|name| !name.is_empty()) {
