@@ -108,7 +108,7 @@ fn define_domain(
 
 /// Takes the first of the addresses that no other guest of this library has on the host, in one
 /// step that no other process can come between. A guest keeps its address in its folder.
-async fn reserve(
+pub(crate) async fn reserve(
     host: &LibvirtHost,
     uuid: Uuid,
     wanted: &[IpAddr],

@@ -172,6 +172,13 @@ impl Definition {
             let mut panic = Element::new("panic");
             panic.set_attribute("model", "isa");
             tree.child_mut("devices").push(panic);
+            // What is on the screen of a guest that fails may be all that it says: firmware and boot
+            // loaders write nowhere else.
+            let mut model = Element::new("model");
+            model.set_attribute("type", "vga");
+            let mut video = Element::new("video");
+            video.push(model);
+            tree.child_mut("devices").push(video);
             if self.max_vcpus > 1 {
                 tree.push(self.removable_vcpus());
             }

@@ -117,13 +117,11 @@ impl Facts {
                 }
                 let snapshots = "libvirt's Xen driver lacks virDomainSnapshotCreateXML";
                 abilities.remove(Ability::Snapshots, snapshots);
+                let migrate = "this library does not move guests of libvirt's Xen driver yet";
+                abilities.remove(Ability::LiveMigration, migrate);
                 let log = "libvirt's Xen driver keeps no record of consoles";
                 abilities.remove(Ability::ConsoleLog, log);
             }
-        }
-        if abilities.has(Ability::LiveMigration) {
-            let todo = "this library does not move guests of libvirt yet";
-            abilities.remove(Ability::LiveMigration, todo);
         }
         let rename = "libvirt renames domains only while they are inactive (virDomainRename)";
         abilities.remove(Ability::RenameRunning, rename);

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use virt::connect::Connect;
 use xenrt_core::model::{
     Ability, DomainView, Expectation, Guest, GuestAction, GuestKind, GuestView, Host, PowerState,
-    Scope, ShutdownMode, Snapshots,
+    Scope, ShutdownMode, Snapshots, Vif,
 };
 use xenrt_core::remote::{Command, ShellExt as _, Wait, shorten_middle};
 use xenrt_core::{Error, Result};
@@ -22,7 +22,7 @@ use crate::driver::Driver;
 use crate::host::{HostShared, LibvirtHost};
 use crate::observe::{self, Origin, Seen};
 use crate::snapshots::LibvirtSnapshots;
-use crate::{address, requests};
+use crate::{address, migration, requests, screen};
 
 /// While events are waited for, it is looked all the same, this often: an event may be lost with
 /// its connection.
@@ -46,7 +46,8 @@ pub(crate) struct GuestShared {
     /// The address that was chosen for it, where one was.
     pub(crate) address: Option<IpAddr>,
     name: Mutex<String>,
-    pub(crate) host: Arc<HostShared>,
+    /// Where it is now.
+    host: Mutex<Arc<HostShared>>,
     expectation: Expectation,
     /// Whether this process took a snapshot of it, which is in its folder then.
     snapshots: AtomicBool,
@@ -62,7 +63,7 @@ impl GuestShared {
             image,
             address,
             name: Mutex::new(seen.name.clone()),
-            host,
+            host: Mutex::new(host),
             expectation: Expectation::new(observe::expected(view, address)),
             snapshots: AtomicBool::new(false),
         }
@@ -71,6 +72,17 @@ impl GuestShared {
     fn name(&self) -> MutexGuard<'_, String> {
         // Holders replace the whole; none can leave it half made.
         self.name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host that it is on now.
+    pub(crate) fn host(&self) -> Arc<HostShared> {
+        // Holders replace the whole; none can leave it half made.
+        Arc::clone(&self.host.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes that it is on another host now.
+    pub(crate) fn moved_to(&self, host: Arc<HostShared>) {
+        *self.host.lock().unwrap_or_else(PoisonError::into_inner) = host;
     }
 
     /// Notes its name.
@@ -86,7 +98,7 @@ impl GuestShared {
     /// Whether snapshots of it may be in its folder. Guests of the driver for tests are of this
     /// process alone.
     pub(crate) fn may_have_snapshots(&self) -> bool {
-        let driver = self.host.facts.driver;
+        let driver = self.host().facts.driver;
         driver == Driver::Qemu || self.snapshots.load(Ordering::Acquire)
     }
 
@@ -99,7 +111,7 @@ impl GuestShared {
     pub(crate) async fn look(&self, verb: &'static str) -> Result<Seen> {
         let uuid = self.uuid;
         let look = move |connect: &Connect| observe::look(&observe::find(connect, uuid)?);
-        let seen = self.host.call(verb, &self.object(), look).await?;
+        let seen = self.host().call(verb, &self.object(), look).await?;
         self.renamed(&seen.name);
         Ok(seen)
     }
@@ -135,7 +147,7 @@ impl LibvirtGuest {
     }
 
     pub(crate) fn libvirt_host(&self) -> LibvirtHost {
-        LibvirtHost { shared: Arc::clone(&self.shared.host), scope: self.scope.clone() }
+        LibvirtHost { shared: self.shared.host(), scope: self.scope.clone() }
     }
 
     async fn stopped(&self, state: PowerState, doing: &'static str) -> Error {
@@ -221,7 +233,7 @@ impl Guest for LibvirtGuest {
                 | GuestAction::Delete
         );
         if new_machine && let Some(address) = self.shared.expectation.get().address {
-            self.shared.host.drop_connections(address).await;
+            self.shared.host().drop_connections(address).await;
         }
         Ok(())
     }
@@ -237,11 +249,11 @@ impl Guest for LibvirtGuest {
             Err(error) if error.code() == virt::error::ErrorNumber::NoDomain => Ok(None),
             Err(error) => Err(error.into()),
         };
-        self.shared.host.call("look at", &self.shared.object(), look).await
+        self.shared.host().call("look at", &self.shared.object(), look).await
     }
 
     async fn find_address(&self) -> Result<Wait<IpAddr>> {
-        self.shared.host.facts.driver.require_running_code()?;
+        self.shared.host().facts.driver.require_running_code()?;
         match self.shared.address {
             Some(address) => Ok(Wait::Done(address)),
             None => address::find(&self.libvirt_host(), &self.shared).await,
@@ -257,6 +269,24 @@ impl Guest for LibvirtGuest {
         Ok(host.dom0().run(&command).await?.text())
     }
 
+    /// As the document of its domain names it: libvirt chooses it.
+    async fn vif_backend(&self, vif: &Vif) -> Result<String> {
+        self.shared.host().facts.driver.require_running_code()?;
+        let seen = self.shared.look("find the interface behind a VIF of").await?;
+        seen.backend(vif.mac)
+    }
+
+    async fn screenshot(&self) -> Result<Option<Vec<u8>>> {
+        let uuid = self.shared.uuid;
+        let look = move |connect: &Connect| screen::take(connect, uuid);
+        self.shared.host().call("look at the screen of", &self.shared.object(), look).await
+    }
+
+    async fn request_migration(&self, target: &Arc<dyn Host>) -> Result<()> {
+        let _one = self.shared.one_request.lock().await;
+        migration::migrate(&self.libvirt_host(), &self.shared, target).await
+    }
+
     fn snapshots(&self) -> Result<Arc<dyn Snapshots>> {
         self.libvirt_host().require(Ability::Snapshots)?;
         Ok(Arc::new(LibvirtSnapshots(self.clone())))
@@ -268,13 +298,13 @@ impl Guest for LibvirtGuest {
     async fn power_state(&self) -> Result<PowerState> {
         let uuid = self.shared.uuid;
         let look = move |connect: &Connect| Ok(observe::power(&observe::find(connect, uuid)?)?);
-        self.shared.host.call("look at", &self.shared.object(), look).await
+        self.shared.host().call("look at", &self.shared.object(), look).await
     }
 
     /// Follows libvirt's events.
     async fn wait_for_state(&self, state: PowerState, deadline: Duration) -> Result<()> {
         let waiting_for = format!("guest {} to be {state}", self.name());
-        let mut events = self.shared.host.connection.events();
+        let mut events = self.shared.host().connection.events();
         let look = |_| async move {
             let seen = self.power_state().await?;
             if seen == PowerState::Crashed && state == PowerState::Running {
@@ -304,7 +334,7 @@ impl Guest for LibvirtGuest {
         }
         let expected = self.expectation().get();
         let before = self.domain().await?.map(|domain| domain.domid);
-        let mut events = self.shared.host.connection.events();
+        let mut events = self.shared.host().connection.events();
         self.request(&action).await?;
         let waiting_for = format!("guest {} to have rebooted", self.name());
         let mut told = false;
@@ -330,7 +360,7 @@ impl Guest for LibvirtGuest {
             return Ok(());
         }
         if let Some(address) = expected.address {
-            self.shared.host.drop_connections(address).await;
+            self.shared.host().drop_connections(address).await;
         }
         self.wait_until_reachable().await
     }

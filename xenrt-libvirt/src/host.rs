@@ -202,7 +202,12 @@ impl HostShared {
         made
     }
 
-    /// Forgets a guest that was deleted.
+    /// Takes in the handle data of a guest that came from another host.
+    pub(crate) fn take_in(&self, guest: &Arc<GuestShared>) {
+        locked(&self.guests).insert(guest.uuid, Arc::downgrade(guest));
+    }
+
+    /// Forgets a guest that was deleted, or is on another host now.
     pub(crate) fn forget(&self, uuid: Uuid) {
         locked(&self.guests).remove(&uuid);
     }

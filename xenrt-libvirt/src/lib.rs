@@ -26,12 +26,19 @@
 //! | attribute | what |
 //! |---|---|
 //! | `libvirt_uri` | the URI that programs on the host would use: `qemu:///system` (the default), `xen:///system`, `test:///default` |
+//! | `migration_uri` | the URI by which the libvirt of *other* hosts reaches this one, to move guests to it; through ssh with the login of the lab where it is not set |
+//! | `migration_address` | the address that the memory of guests is sent to; what libvirt says where it is not set |
+//! | `shared_folders` | folders, separated by commas, that hosts share: guests whose disks are there can be moved. Both hosts must name the folder |
 //! | `libvirt_accelerator` | what QEMU runs guests by: `kvm` (the default where there is KVM) or `qemu` (emulation) |
 
 #[cfg(feature = "virt")]
 mod address;
 #[cfg(feature = "virt")]
+mod balloon;
+#[cfg(feature = "virt")]
 mod connection;
+#[cfg(feature = "virt")]
+mod console;
 #[cfg(feature = "virt")]
 mod define;
 #[cfg(feature = "virt")]
@@ -53,6 +60,8 @@ mod host;
 #[cfg(feature = "virt")]
 mod inventory;
 #[cfg(feature = "virt")]
+mod migration;
+#[cfg(feature = "virt")]
 mod networks;
 #[cfg(feature = "virt")]
 mod observe;
@@ -62,6 +71,8 @@ mod reach;
 mod reboot;
 #[cfg(feature = "virt")]
 mod requests;
+#[cfg(feature = "virt")]
+mod screen;
 #[cfg(feature = "virt")]
 mod script;
 #[cfg(feature = "virt")]
@@ -77,7 +88,11 @@ mod toolstack;
 pub mod xml;
 
 #[cfg(feature = "virt")]
-pub use connection::DomainEvent;
+pub use balloon::MemoryStats;
+#[cfg(feature = "virt")]
+pub use connection::{BlockJobStatus, DomainEvent};
+#[cfg(feature = "virt")]
+pub use console::ConsoleStream;
 #[cfg(feature = "virt")]
 pub use guest::LibvirtGuest;
 #[cfg(feature = "virt")]

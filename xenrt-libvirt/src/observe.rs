@@ -5,10 +5,10 @@ use virt::connect::Connect;
 use virt::domain::Domain as VirtDomain;
 use virt::error::{Error as VirtError, ErrorNumber};
 use virt_sys as sys;
-use xenrt_core::Result;
 use xenrt_core::model::{
-    Disk, DomainView, ExpectedGuest, GuestKind, GuestView, Memory, PowerState, Vif,
+    Disk, DomainView, ExpectedGuest, GuestKind, GuestView, MacAddress, Memory, PowerState, Vif,
 };
+use xenrt_core::{Error, Result};
 
 use crate::connection::Failure;
 use crate::definition;
@@ -167,7 +167,7 @@ pub(crate) struct Origin {
 }
 
 impl Seen {
-    fn wrong(&self, error: &XmlError) -> xenrt_core::Error {
+    fn wrong(&self, error: &XmlError) -> Error {
         not_understood(&format!("the document of guest {:?}", self.name), error)
     }
 
@@ -194,6 +194,27 @@ impl Seen {
             memory: domain.current_memory().map_err(|error| self.wrong(&error))?,
             disks: disks.collect(),
             vifs,
+        })
+    }
+
+    /// The interface of the host behind the VIF `mac` of its domain.
+    pub(crate) fn backend(&self, mac: MacAddress) -> Result<String> {
+        if !self.power.has_domain() {
+            return Err(Error::WrongState {
+                guest: self.name.clone(),
+                verb: "find the interface behind a VIF of",
+                state: self.power,
+                needed: "Running or Paused".to_owned(),
+            });
+        }
+        let domain = Domain::parse(&self.xml).map_err(|error| self.wrong(&error))?;
+        let vifs = &domain.devices.interfaces;
+        let own = vifs.iter().find(|own| own.mac().is_ok_and(|own| own == mac));
+        let target = own.and_then(|own| own.target.as_ref());
+        target.map(|target| target.dev.clone()).ok_or_else(|| Error::NotFound {
+            kind: "interface of the host behind a VIF",
+            name: mac.to_string(),
+            known: vifs.iter().filter_map(|own| Some(own.target.as_ref()?.dev.clone())).collect(),
         })
     }
 

@@ -5,17 +5,17 @@ use virt::connect::Connect;
 use virt::domain::Domain as VirtDomain;
 use virt::error::{Error as VirtError, ErrorNumber};
 use virt_sys as sys;
-use xenrt_core::model::{GuestAction, Memory, PowerState};
+use xenrt_core::model::{Ability, GuestAction, Memory, PowerState};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::connection::Failure;
 use crate::driver::Driver;
-use crate::error::{not_understood, refusal};
+use crate::error::{TOOLSTACK, not_understood, refusal};
 use crate::guest::GuestShared;
 use crate::host::LibvirtHost;
 use crate::observe;
 use crate::settle::{is_interrupted, settle};
-use crate::xml::Domain;
+use crate::xml::{Domain, DomainKind};
 use crate::{define, devices};
 
 /// Passes `action` to libvirt.
@@ -132,7 +132,7 @@ impl Request {
             GuestAction::Restore(path) => self.restore(connect, &domain, path)?,
             GuestAction::Delete => return self.delete(&domain),
             GuestAction::Rename(name) => self.rename(connect, &domain, name)?,
-            GuestAction::SetVcpus(vcpus) => set_vcpus(&domain, *vcpus, self.driver)?,
+            GuestAction::SetVcpus(vcpus) => self.set_vcpus(&domain, *vcpus)?,
             GuestAction::SetMemory(memory) => self.set_memory(connect, &domain, *memory)?,
             _ => {
                 let message = "this version of the library does not know that request";
@@ -271,25 +271,48 @@ impl Request {
         }
         Ok(())
     }
+
+    fn set_vcpus(&self, domain: &VirtDomain, vcpus: u32) -> Result<(), Failure> {
+        let active = domain.is_active()?;
+        let (config, maximum) = (sys::VIR_DOMAIN_VCPU_CONFIG, sys::VIR_DOMAIN_VCPU_MAXIMUM);
+        if !active && vcpus > domain.get_vcpus_flags(config | maximum)? {
+            domain.set_vcpus_flags(vcpus, config | maximum)?;
+        }
+        if active && vcpus < domain.get_info()?.nr_virt_cpu {
+            require_removable_vcpus(domain)?;
+        }
+        if active {
+            match domain.set_vcpus_flags(vcpus, sys::VIR_DOMAIN_VCPU_LIVE) {
+                // The guest was asked and takes longer to let one go than libvirt waits.
+                Err(error) if error.code() == ErrorNumber::OperationTimeout => {}
+                result => result.map(drop)?,
+            }
+        }
+        if domain.is_persistent()? {
+            // What the guest has from its start, it can let go too.
+            let removable =
+                if self.driver == Driver::Qemu { sys::VIR_DOMAIN_VCPU_HOTPLUGGABLE } else { 0 };
+            domain.set_vcpus_flags(vcpus, config | removable)?;
+        }
+        Ok(())
+    }
 }
 
-fn set_vcpus(domain: &VirtDomain, vcpus: u32, driver: Driver) -> Result<(), VirtError> {
-    let active = domain.is_active()?;
-    let (config, maximum) = (sys::VIR_DOMAIN_VCPU_CONFIG, sys::VIR_DOMAIN_VCPU_MAXIMUM);
-    if !active && vcpus > domain.get_vcpus_flags(config | maximum)? {
-        domain.set_vcpus_flags(vcpus, config | maximum)?;
+/// Why a vCPU of a running guest that is emulated cannot be taken away.
+const KEEPS_VCPUS: &str = "QEMU that emulates a processor never tells libvirt that a vCPU which its \
+     guest let go is gone (no DEVICE_DELETED), so that libvirt would count one too many; with KVM \
+     it can be taken away";
+
+/// That vCPUs of an active domain can be taken away. Blocks.
+fn require_removable_vcpus(domain: &VirtDomain) -> Result<(), Failure> {
+    let document = Domain::parse(&domain.get_xml_desc(0)?)
+        .map_err(|error| not_understood("the document of a domain", &error))?;
+    if document.kind != DomainKind::Qemu {
+        return Ok(());
     }
-    if active {
-        match domain.set_vcpus_flags(vcpus, sys::VIR_DOMAIN_VCPU_LIVE) {
-            // The guest was asked and takes longer to let one go than libvirt waits.
-            Err(error) if error.code() == ErrorNumber::OperationTimeout => {}
-            result => result.map(drop)?,
-        }
-    }
-    if domain.is_persistent()? {
-        // What the guest has from its start, it can let go too.
-        let removable = if driver == Driver::Qemu { sys::VIR_DOMAIN_VCPU_HOTPLUGGABLE } else { 0 };
-        domain.set_vcpus_flags(vcpus, config | removable)?;
-    }
-    Ok(())
+    Err(Failure::Own(Error::Unsupported {
+        toolstack: TOOLSTACK.to_owned(),
+        ability: Ability::VcpuHotplug,
+        reason: Some(KEEPS_VCPUS.to_owned()),
+    }))
 }

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code, reason = "calls into libvirt's C library; nowhere else are there any")]
 
+mod stream;
+
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
 use virt_sys as sys;
+
+pub(crate) use stream::{EventStream, Found};
 
 /// Whom events are told to. It is called on the thread of the event loop and must not wait.
 pub(crate) type Sink = Box<dyn Fn(RawEvent) + Send + Sync>;
@@ -25,6 +29,9 @@ pub(crate) enum RawEvent {
     DeviceRemoved(Uuid, String),
     /// A domain cannot be controlled any more.
     ControlError(Uuid),
+    /// Something that is done to a disk went on: the name of the disk, `virDomainBlockJobType` and
+    /// `virConnectDomainEventBlockJobStatus`.
+    BlockJob(Uuid, String, i32, i32),
 }
 
 unsafe extern "C" {
@@ -51,6 +58,12 @@ pub(crate) fn save(domain: &Domain, path: &str) -> Result<(), Error> {
     let result =
         unsafe { sys::virDomainSaveFlags(domain.as_ptr(), path.as_ptr(), std::ptr::null(), 0) };
     check(result).map(drop)
+}
+
+/// Ends what a domain is busy with, a migration for example (virDomainAbortJob).
+pub(crate) fn abort_job(domain: &Domain) -> Result<(), Error> {
+    // SAFETY: the pointer is valid during the call.
+    check(unsafe { sys::virDomainAbortJob(domain.as_ptr()) }).map(drop)
 }
 
 /// Whether what libvirt keeps of the memory of a domain was written to its end: only then can its
@@ -143,7 +156,7 @@ pub(crate) fn tell_events(connect: &Connect, sink: Sink) -> Result<(), Error> {
     let sink = std::sync::Arc::new(sink);
     // SAFETY: libvirt calls each function with the arguments of its kind of event, which are those
     // that it is declared with (libvirt-domain.h).
-    let kinds: [(u32, Generic); 4] = unsafe {
+    let kinds: [(u32, Generic); 5] = unsafe {
         [
             (
                 sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE,
@@ -155,6 +168,10 @@ pub(crate) fn tell_events(connect: &Connect, sink: Sink) -> Result<(), Error> {
                 std::mem::transmute::<*const (), Generic>(device_removed as *const ()),
             ),
             (sys::VIR_DOMAIN_EVENT_ID_CONTROL_ERROR, control_error as Generic),
+            (
+                sys::VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2,
+                std::mem::transmute::<*const (), Generic>(block_job as *const ()),
+            ),
         ]
     };
     for (number, callback) in kinds {
@@ -236,12 +253,31 @@ unsafe extern "C" fn device_removed(
     alias: *const std::ffi::c_char,
     opaque: *mut c_void,
 ) {
-    let alias = if alias.is_null() {
-        String::new()
-    } else {
-        // SAFETY: libvirt's texts end with a zero and are valid during the callback.
-        unsafe { CStr::from_ptr(alias) }.to_string_lossy().into_owned()
-    };
+    // SAFETY: the text is libvirt's.
+    let alias = unsafe { owned(alias) };
     // SAFETY: the arguments are libvirt's.
     unsafe { tell(domain, opaque, |uuid| RawEvent::DeviceRemoved(uuid, alias)) };
+}
+
+unsafe extern "C" fn block_job(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    disk: *const std::ffi::c_char,
+    kind: c_int,
+    status: c_int,
+    opaque: *mut c_void,
+) {
+    // SAFETY: the text is libvirt's.
+    let disk = unsafe { owned(disk) };
+    // SAFETY: the arguments are libvirt's.
+    unsafe { tell(domain, opaque, |uuid| RawEvent::BlockJob(uuid, disk, kind, status)) };
+}
+
+/// A text of libvirt's; empty where there is none.
+unsafe fn owned(text: *const std::ffi::c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: libvirt's texts end with a zero and are valid during the callback.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }

@@ -26,8 +26,11 @@ impl VifEnds {
         let Some(vif) = vifs.first() else {
             return Err(TestError::test(format!("guest {} has no VIF", guest.name())));
         };
-        let Some(domain) = guest.domain().await? else {
-            return Err(TestError::product(format!("guest {} has no domain", guest.name())));
+        let backend = match guest.vif_backend(vif).await {
+            Err(xenrt::Error::WrongState { .. }) => {
+                return Err(TestError::product(format!("guest {} has no domain", guest.name())));
+            }
+            result => result?,
         };
         let find = format!("grep -l -i {} /sys/class/net/*/address", vif.mac);
         let path = guest.shell().await?.text(&Command::shell_line(find)).await?;
@@ -39,12 +42,7 @@ impl VifEnds {
                 vif.mac
             )));
         };
-        Ok(Self {
-            mac: vif.mac,
-            frontend: frontend.to_owned(),
-            // The name that netback gives its interfaces (xl-network-configuration(5), `vifname`).
-            backend: format!("vif{}.{}", domain.domid, vif.index),
-        })
+        Ok(Self { mac: vif.mac, frontend: frontend.to_owned(), backend })
     }
 }
 

@@ -79,6 +79,15 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     /// [`Error::Unsupported`] where the host does not record consoles.
     async fn console_text(&self) -> Result<String>;
 
+    /// What its screen shows now, as a PNG; `None` where it has no domain, no screen, or a toolstack
+    /// that shows none, as here.
+    ///
+    /// # Errors
+    /// When the host cannot be asked, or its answer is not understood.
+    async fn screenshot(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
     /// Moves it to another host of the same toolstack while it runs, and returns when the
     /// toolstack says that it has. Use [`migrate`](Self::migrate), which verifies it.
     ///
@@ -115,6 +124,25 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     /// As [`console_text`](Self::console_text).
     async fn console_since(&self, mark: &mut LogMark) -> Result<String> {
         Ok(mark.news(&self.console_text().await?).to_owned())
+    }
+
+    /// The interface of the control domain behind its VIF `vif`, while it has a domain. Here it has
+    /// the name that netback gives it (xl-network-configuration(5), `vifname`); a back end whose
+    /// hypervisor is another asks its toolstack.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] where it has no domain; [`Error::NotFound`] where nothing in the
+    /// control domain is behind this VIF.
+    async fn vif_backend(&self, vif: &Vif) -> Result<String> {
+        match self.domain().await? {
+            Some(domain) => Ok(format!("vif{}.{}", domain.domid, vif.index)),
+            None => Err(Error::WrongState {
+                guest: self.name(),
+                verb: "find the interface behind a VIF of",
+                state: self.power_state().await?,
+                needed: "Running or Paused".to_owned(),
+            }),
+        }
     }
 
     // ---- what is common to all toolstacks ----

@@ -34,7 +34,7 @@ pub(super) async fn collect_evidence(cx: &TestContext, outcome: &Outcome, starte
     let cancelled = matches!(outcome, Outcome::Blocked { .. });
     let reserve = cx.shared().cleanup_reserve;
     let most = if cancelled { WHEN_CANCELLED.min(reserve) } else { reserve };
-    save(cx, "commands.log", &transcript(cx));
+    save(cx, "commands.log", transcript(cx));
     let hosts = cx.hosts_used();
     let from_hosts = hosts.iter().map(|(_, host)| {
         let folder = folder.join(file_name(host.name()));
@@ -65,7 +65,7 @@ pub(super) async fn collect_evidence(cx: &TestContext, outcome: &Outcome, starte
     // Told in one order, whoever was the first to answer.
     hosts.into_iter().flatten().for_each(|file| cx.tell_evidence(&file));
     for GuestEvidence { files, kernel_log } in guests {
-        files.iter().for_each(|(file, text)| save(cx, file, text));
+        files.iter().for_each(|(file, contents)| save(cx, file, contents));
         if let Some((source, text)) = kernel_log {
             find(cx, &source, &text, started).await;
         }
@@ -83,7 +83,7 @@ pub(super) async fn collect_evidence(cx: &TestContext, outcome: &Outcome, starte
 /// Writes what the test left behind into a file, where it left anything.
 pub(super) fn save_leaks(cx: &TestContext, leaked: &[String]) {
     if !leaked.is_empty() {
-        save(cx, "leaks.txt", &format!("{}\n", leaked.join("\n")));
+        save(cx, "leaks.txt", format!("{}\n", leaked.join("\n")));
     }
 }
 
@@ -93,7 +93,7 @@ async fn find(cx: &TestContext, source: &str, text: &str, started: Instant) {
 }
 
 struct GuestEvidence {
-    files: Vec<(String, String)>,
+    files: Vec<(String, Vec<u8>)>,
     /// What findings are looked for in, and what to call it.
     kernel_log: Option<(String, String)>,
 }
@@ -112,17 +112,33 @@ async fn of_guest(cx: &TestContext, guest: Arc<dyn Guest>, most: Duration) -> Gu
         }
         None
     };
+    let screen = async {
+        match timeout(most, guest.screenshot()).await {
+            Ok(Ok(picture)) => picture,
+            Ok(Err(Error::Unsupported { .. })) => None,
+            Ok(Err(error)) => {
+                missing(cx, "guest", &name, &with_causes(&error));
+                None
+            }
+            Err(_) => {
+                missing(cx, "guest", &name, &format!("its screen took over {}", Readable(most)));
+                None
+            }
+        }
+    };
     let answers = GUEST_ANSWERS.min(most);
     let kernel_log = timeout(answers, kernel_log(guest.as_ref()));
     let state = timeout(most, state(guest.as_ref(), answers));
-    let (console, kernel_log, state) = tokio::join!(console, kernel_log, state);
-    let mut files: Vec<_> = console.into_iter().collect();
+    let (console, screen, kernel_log, state) = tokio::join!(console, screen, kernel_log, state);
+    let mut files: Vec<_> =
+        console.into_iter().map(|(file, text)| (file, text.into_bytes())).collect();
+    files.extend(screen.map(|picture| (format!("{}-screen.png", file_name(&name)), picture)));
     let kernel_log = kernel_log.ok().flatten();
     if let Some(text) = &kernel_log {
-        files.push((file("dmesg"), text.clone()));
+        files.push((file("dmesg"), text.clone().into_bytes()));
     }
     if let Ok(Some(text)) = state {
-        files.push((file("state"), text));
+        files.push((file("state"), text.into_bytes()));
     }
     let source = format!("guest {name} kernel log");
     GuestEvidence { files, kernel_log: kernel_log.map(|text| (source, text)) }
@@ -240,11 +256,11 @@ fn missing(cx: &TestContext, kind: &str, name: &str, why: &str) -> Vec<PathBuf> 
     Vec::new()
 }
 
-fn save(cx: &TestContext, name: &str, text: &str) {
-    if text.is_empty() {
+fn save(cx: &TestContext, name: &str, contents: impl AsRef<[u8]>) {
+    if contents.as_ref().is_empty() {
         return;
     }
-    if let Err(error) = cx.save_evidence(name, text) {
+    if let Err(error) = cx.save_evidence(name, contents) {
         cx.warn(format!("no evidence {name}: {}", with_causes(&error)));
     }
 }

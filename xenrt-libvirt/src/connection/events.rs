@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use virt::error::Error as VirtError;
+use virt_sys as sys;
 
 use crate::sys::RawEvent;
 
@@ -38,8 +39,47 @@ pub enum DomainEvent {
         /// Its identity.
         domain: Uuid,
     },
+    /// Something that is done to a disk of it went on: it is copied, committed or pulled.
+    BlockJob {
+        /// Its identity.
+        domain: Uuid,
+        /// The name of the disk: `vda`.
+        disk: String,
+        /// What is done (virDomainBlockJobType).
+        what: i32,
+        /// How far it is.
+        status: BlockJobStatus,
+    },
     /// The connection was made anew: what happened in between was not told.
     Gap,
+}
+
+/// How far something is that is done to a disk (virConnectDomainEventBlockJobStatus).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BlockJobStatus {
+    /// It is done.
+    Completed,
+    /// It failed.
+    Failed,
+    /// It was ended.
+    Canceled,
+    /// Both disks are the same, and stay so until it is said which is to be used.
+    Ready,
+    /// One that this library does not know.
+    Other(i32),
+}
+
+impl BlockJobStatus {
+    fn of(number: i32) -> Self {
+        match number.try_into() {
+            Ok(sys::VIR_DOMAIN_BLOCK_JOB_COMPLETED) => Self::Completed,
+            Ok(sys::VIR_DOMAIN_BLOCK_JOB_FAILED) => Self::Failed,
+            Ok(sys::VIR_DOMAIN_BLOCK_JOB_CANCELED) => Self::Canceled,
+            Ok(sys::VIR_DOMAIN_BLOCK_JOB_READY) => Self::Ready,
+            _ => Self::Other(number),
+        }
+    }
 }
 
 impl DomainEvent {
@@ -49,7 +89,8 @@ impl DomainEvent {
             Self::Lifecycle { domain, .. }
             | Self::Reboot { domain }
             | Self::DeviceRemoved { domain, .. }
-            | Self::ControlError { domain } => *domain == uuid,
+            | Self::ControlError { domain }
+            | Self::BlockJob { domain, .. } => *domain == uuid,
             Self::Gap => true,
         }
     }
@@ -62,6 +103,9 @@ impl From<RawEvent> for DomainEvent {
             RawEvent::Reboot(domain) => Self::Reboot { domain },
             RawEvent::DeviceRemoved(domain, alias) => Self::DeviceRemoved { domain, alias },
             RawEvent::ControlError(domain) => Self::ControlError { domain },
+            RawEvent::BlockJob(domain, disk, what, status) => {
+                Self::BlockJob { domain, disk, what, status: BlockJobStatus::of(status) }
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use virt::error::{Error as VirtError, ErrorDomain, ErrorNumber};
 use xenrt_core::remote::RemoteError;
 use xenrt_core::{Error, Result};
 
-pub use events::DomainEvent;
+pub use events::{BlockJobStatus, DomainEvent};
 use workers::Workers;
 
 use crate::error;
@@ -133,6 +133,14 @@ impl Connection {
     /// The events of all domains from now on.
     pub(crate) fn events(&self) -> broadcast::Receiver<DomainEvent> {
         self.0.events.subscribe()
+    }
+
+    /// Has a thread that may block do `work`, which nobody waits for.
+    pub(crate) fn later(&self, work: impl FnOnce() + Send + 'static) {
+        match self.0.workers.hand_in(work) {
+            Ok(ticket) => ticket.over(),
+            Err(error) => tracing::warn!(%error, "no thread for calls of libvirt can be begun"),
+        }
     }
 
     /// Does `work` with the connection on a thread that may block.

@@ -308,6 +308,17 @@ pub struct Interface {
     /// Which device the guest sees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,
+    /// The interface of the host behind it; of a domain that is there, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Backend>,
+}
+
+/// The interface of the host behind an [`Interface`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// Its name: `vnet0`, `vif3.0`.
+    #[serde(rename = "@dev")]
+    pub dev: String,
 }
 
 impl Interface {
@@ -325,6 +336,7 @@ impl Interface {
             mac: Mac { address: mac.to_string() },
             source: Some(source).filter(|source| *source != Source::default()),
             model,
+            target: None,
         }
     }
 

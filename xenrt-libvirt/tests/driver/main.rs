@@ -4,5 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
 
 mod life;
+mod oversized_packets;
 mod storage;
 mod world;

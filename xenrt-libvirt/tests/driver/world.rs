@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use xenrt_core::lab::{HostEntry, LabFile};
+use xenrt_core::lab::LabFile;
 use xenrt_core::model::{Host, Toolstack as _};
 use xenrt_libvirt::LibvirtToolstack;
 
@@ -10,10 +10,11 @@ use xenrt_libvirt::LibvirtToolstack;
 /// connection.
 pub(crate) struct World {
     pub(crate) host: Arc<dyn Host>,
+    lab: LabFile,
     folder: tempfile::TempDir,
 }
 
-fn entry(uri: &str, folder: &std::path::Path, pool: &str) -> HostEntry {
+fn lab(uri: &str, folder: &std::path::Path, pool: &str) -> LabFile {
     let text = format!(
         "[[host]]\nname = \"driver\"\naddress = \"localhost\"\ntoolstack = \"libvirt\"\n\
          work_folder = {folder:?}\n\
@@ -26,7 +27,7 @@ fn entry(uri: &str, folder: &std::path::Path, pool: &str) -> HostEntry {
          [[host.images]]\nname = \"told\"\nkinds = [\"hvm\"]\nkernel = \"/boot/vmlinuz\"\n\
          address_command_line = \"ip={{address}}/{{prefix}}\"\nmemory_mib = 16\n"
     );
-    LabFile::parse(&text, "lab.toml").unwrap().hosts.remove(0)
+    LabFile::parse(&text, "lab.toml").unwrap()
 }
 
 impl World {
@@ -45,9 +46,14 @@ impl World {
 
     async fn made(pool: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let entry = entry("test:///default", &folder.path().join("work"), pool);
-        let host = LibvirtToolstack::new().connect(&entry).await.unwrap();
-        Self { host, folder }
+        let lab = lab("test:///default", &folder.path().join("work"), pool);
+        let host = LibvirtToolstack::new().connect(&lab.hosts[0]).await.unwrap();
+        Self { host, lab, folder }
+    }
+
+    /// The lab of the host alone.
+    pub(crate) fn lab(&self) -> LabFile {
+        self.lab.clone()
     }
 
     /// A file beside what the host makes.

@@ -10,7 +10,7 @@ use xenrt_core::model::{
 use xenrt_core::remote::{Command, RemoteError, ShellExt as _};
 use xenrt_core::{Error, Result};
 
-use crate::world::World;
+use crate::world::{Which, World};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run by `a_daemon_may_die_at_any_time` in name spaces of its own"]
@@ -22,7 +22,7 @@ async fn inside() {
     let domid = guest.domain().await.unwrap().unwrap().domid;
 
     // While it is away, every verb says so, at once and as what it is.
-    world.kill_daemon();
+    world.kill_daemon(Which::First);
     let started = Instant::now();
     let lost = guest.unpause().await.unwrap_err();
     assert!(matches!(&lost, Error::Remote(error) if error.is_connection()), "{lost:?}");
@@ -37,7 +37,7 @@ async fn inside() {
             guest.wait_for_state(PowerState::Paused, Duration::from_secs(60)).await
         })
     };
-    world.start_daemon();
+    world.start_daemon(Which::First);
     waiting.await.unwrap().unwrap();
     assert_eq!(guest.domain().await.unwrap().unwrap().domid, domid);
     guest.unpause().await.unwrap();
@@ -228,9 +228,9 @@ async fn in_every_verb() {
             let acting = tokio::spawn(act(Arc::clone(&host), name.clone(), guest));
             // What is verified is what becomes of it at any time; this is only likely the middle.
             tokio::time::sleep(whole * percent / 100).await;
-            world.kill_daemon();
+            world.kill_daemon(Which::First);
             let began = Instant::now();
-            world.start_daemon();
+            world.start_daemon(Which::First);
             let limit = Duration::from_secs(300);
             let result = match tokio::time::timeout(limit, acting).await {
                 Ok(joined) => joined.unwrap(),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use xenrt_core::Error;
 use xenrt_core::model::{DiskSpec, Guest, GuestSpec, Memory, PowerState, ShutdownMode, VifSpec};
-use xenrt_core::remote::{Command, ShellExt as _};
-use xenrt_libvirt::{DomainEvent, LibvirtHost};
+use xenrt_core::remote::{Command, ShellExt as _, Wait, wait_until};
+use xenrt_libvirt::{BlockJobStatus, DomainEvent, LibvirtHost};
 
 use crate::world::World;
 
@@ -38,6 +39,48 @@ async fn inside() {
     let shell = guest.shell().await.unwrap();
     shell.write_file("/dev/shm/kept", b"in memory", 0o600).await.unwrap();
     eprintln!("it is up");
+
+    let picture = guest.screenshot().await.unwrap().unwrap();
+    let mut png = png::Decoder::new(std::io::Cursor::new(&picture)).read_info().unwrap();
+    let mut pixels = vec![0; png.output_buffer_size().unwrap()];
+    let info = png.next_frame(&mut pixels).unwrap();
+    assert!(info.width >= 320 && info.height >= 200, "{info:?}");
+    // Its firmware wrote something.
+    assert!(pixels.iter().any(|byte| *byte > 100) && pixels.contains(&0), "nothing is on it");
+    let own = LibvirtHost::of(host.as_ref()).unwrap();
+    let mut console = own.open_console(guest.as_ref()).await.unwrap();
+    let soon = Duration::from_secs(30);
+    let say = Command::shell_line("echo it was said >/dev/ttyS0");
+    shell.run(&say).await.unwrap();
+    assert!(console.read_until("was said", soon).await.unwrap().contains("it was said"));
+    // The terminal of the guest shows what is typed.
+    console.write(b"and typed", soon).await.unwrap();
+    console.read_until("and typed", soon).await.unwrap();
+    let second = own.open_console(guest.as_ref()).await.unwrap_err();
+    assert!(second.to_string().contains("console"), "{second}");
+    let nothing = console.read_until("no such text", Duration::from_millis(200)).await;
+    assert!(matches!(nothing, Err(Error::Timeout { .. })), "{nothing:?}");
+    drop(console);
+    eprintln!("it was seen and heard");
+
+    let mut events = own.events();
+    let copy = format!("{}/copy.raw", host.entry().work_folder);
+    let begin = Command::new("virsh").args(["-c", "qemu:///system", "blockcopy", "--domain"]);
+    let begin = begin.arg(guest.uuid().to_string()).args(["--path", "vda", "--dest", &copy]);
+    let begin = begin.args(["--transient-job", "--wait", "--finish"]);
+    host.dom0().run(&begin.deadline(soon)).await.unwrap();
+    let told = async {
+        loop {
+            if let DomainEvent::BlockJob { disk, status, .. } = events.recv().await.unwrap()
+                && status == BlockJobStatus::Ready
+            {
+                return disk;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(soon, told).await.unwrap(), "vda");
+    host.dom0().run(&Command::new("rm").arg(&copy)).await.unwrap();
+    eprintln!("its disk was copied");
 
     guest.pause().await.unwrap();
     guest.check().await.unwrap();
@@ -93,6 +136,19 @@ async fn inside() {
 
     guest.set_memory(Memory::mib(96)).await.unwrap();
     guest.check().await.unwrap();
+    own.set_memory_stats_period(guest.as_ref(), Duration::from_secs(1)).await.unwrap();
+    let told = wait_until("the balloon to tell", || async {
+        let stats = own.memory_stats(guest.as_ref()).await?;
+        Ok(if stats.told.is_some() {
+            Wait::Done(stats)
+        } else {
+            Wait::NotYet(format!("{stats:?}"))
+        })
+    });
+    let stats = told.within(Duration::from_secs(30)).await.unwrap();
+    assert_eq!(stats.balloon, Some(Memory::mib(96)));
+    let (available, unused) = (stats.available.unwrap(), stats.unused.unwrap());
+    assert!(unused < available && available <= Memory::mib(96), "{stats:?}");
     let _ = guest.shell().await.unwrap().execute(&in_guest("poweroff")).await;
     guest.wait_for_state(PowerState::Halted, guest.deadlines().state).await.unwrap();
     guest.expectation().update(|expected| {

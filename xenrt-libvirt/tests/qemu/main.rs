@@ -8,6 +8,9 @@
 
 mod daemon;
 mod life;
+mod migration;
+mod namespace;
+mod oversized_packets;
 mod suite;
 mod world;
 
@@ -24,6 +27,16 @@ fn a_daemon_may_die_at_any_time() {
 #[test]
 fn a_daemon_may_die_in_every_verb() {
     world::run_inside("daemon::in_every_verb");
+}
+
+#[test]
+fn a_guest_moves_while_it_runs() {
+    world::run_inside("migration::inside");
+}
+
+#[test]
+fn hfx745_runs_as_it_is() {
+    world::run_inside("oversized_packets::inside");
 }
 
 /// What the suite says of QEMU. It takes a quarter of an hour where QEMU emulates.
