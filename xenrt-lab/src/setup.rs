@@ -63,6 +63,11 @@ pub const TESTS: &[Requirement] = &[
         "libvirt-daemon-driver-qemu",
         "tests of the libvirt toolstack on QEMU",
     ),
+    requirement("virsh", "libvirt-clients", "tests of the libvirt toolstack on QEMU"),
+    requirement("tcpdump", "tcpdump", "network tests on guests of QEMU"),
+    requirement("iperf", "iperf", "network tests on guests of QEMU"),
+    requirement("ping", "iputils-ping", "network tests on guests of QEMU"),
+    requirement("xmllint", "libxml2-utils", "tests of schemas and answer files"),
 ];
 
 /// Why what is missing could not be installed.

@@ -24,7 +24,9 @@ fn a_daemon_may_die_at_any_time() {
     world::run_inside("daemon::inside");
 }
 
+/// Five minutes where QEMU emulates.
 #[test]
+#[ignore = "in `cargo xtask test nightly`"]
 fn a_daemon_may_die_in_every_verb() {
     world::run_inside("daemon::in_every_verb");
 }
@@ -41,7 +43,7 @@ fn hfx745_runs_as_it_is() {
 
 /// What the suite says of QEMU. It takes a quarter of an hour where QEMU emulates.
 #[test]
-#[ignore = "slow: run it with `--ignored qemu_conforms`"]
+#[ignore = "in `cargo xtask test nightly`"]
 fn qemu_conforms() {
     world::run_inside("suite::inside");
 }
