@@ -36,6 +36,7 @@ use xenrt::remote::RemoteError;
 
 use super::capture::{Capture, Content, Frame};
 use super::frontend::{VifEnds, dom0_address_towards};
+use crate::support;
 
 /// Packets larger than 64 KiB sent from a guest to dom0 are dropped at netback,
 /// and the guest does not lose connectivity.
@@ -218,7 +219,7 @@ impl OversizedPackets {
         let ping = Command::new("ping").args(["-i", "0.3", "-c"]).arg(PINGS.to_string());
         let ping = ping.arg("-s").arg(ping_bytes(self.mtu).to_string());
         let ping = ping.arg(dom0_address.to_string());
-        let ping = inside.execute(&ping.deadline(Duration::from_secs(60))).await?;
+        let ping = support::ping(inside, &ping.deadline(Duration::from_secs(60))).await?;
         if !ping.status.success() {
             cx.warn(format!("ping ended with {}: {}", ping.status, ping.text().trim()));
         }
@@ -264,7 +265,7 @@ impl OversizedPackets {
         const TRIES: u32 = 3;
         let mut last = String::new();
         for attempt in 1..=TRIES {
-            let ping = self.host.dom0().execute(&ping).await?;
+            let ping = support::ping(self.host.dom0().as_ref(), &ping).await?;
             if ping.status.success() && self.guest.is_reachable().await {
                 if attempt > 1 {
                     cx.warn(format!("{when}, connectivity came at attempt {attempt}: {last}"));

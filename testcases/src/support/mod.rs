@@ -20,7 +20,7 @@ pub(crate) use inside::{last_words, shut_itself_down};
 pub(crate) use noise::noise;
 pub(crate) use outage::outage_during;
 pub(crate) use pattern::Pattern;
-pub(crate) use ping::{USUAL_PING, answers_pings, pings};
+pub(crate) use ping::{USUAL_PING, answers_pings, ping, pings};
 pub(crate) use resident::Resident;
 pub(crate) use subject::{
     Subject, bring_up, count, guest_spec, image_memory, in_round, several, several_up, start_all,

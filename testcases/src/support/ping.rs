@@ -3,6 +3,19 @@
 use std::net::IpAddr;
 
 use xenrt::prelude::*;
+use xenrt::remote::Output;
+
+/// What a ping says, whether it was answered or not.
+///
+/// # Errors
+/// As [`Shell::execute`], and where there is no such program: that says nothing about the network.
+pub(crate) async fn ping(from: &dyn Shell, ping: &Command) -> Result<Output> {
+    let said = from.execute(ping).await?;
+    match said.missing_program(ping) {
+        Some(_) => Ok(said.require_success(ping, from.target())?),
+        None => Ok(said),
+    }
+}
 
 /// Sends three pings with so many bytes of data from `from` to `to`, again where one was lost: three
 /// times at most, for a ping may be lost on any network.
@@ -16,11 +29,11 @@ pub(crate) async fn pings(
     bytes: u32,
 ) -> Result<std::result::Result<(), String>> {
     // Options that iputils and busybox share. Whole seconds apart: busybox knows no others.
-    let ping = Command::new("ping").args(["-c", "3", "-W", "5", "-s", &bytes.to_string()]);
-    let ping = ping.arg(to.to_string()).deadline(Duration::from_secs(60));
+    let command = Command::new("ping").args(["-c", "3", "-W", "5", "-s", &bytes.to_string()]);
+    let command = command.arg(to.to_string()).deadline(Duration::from_secs(60));
     let mut last = String::new();
     for _ in 0..3 {
-        let said = from.execute(&ping).await?;
+        let said = ping(from, &command).await?;
         if said.status.success() {
             return Ok(Ok(()));
         }

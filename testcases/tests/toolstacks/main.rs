@@ -38,6 +38,7 @@ fn main() -> ExitCode {
             oversized_packets::broken_on_sim,
         ),
         trial("a_premise_that_does_not_hold_is_no_pass_on_sim", oversized_packets::premise_on_sim),
+        trial("a_dom0_without_ping_is_no_lost_guest", oversized_packets::no_ping_on_sim),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }

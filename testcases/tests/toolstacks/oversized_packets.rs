@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use xenrt::sequencer::{ExitCode, RunReport};
-use xenrt::sim::{NetbackFault, SimLab, SimTiming, virtual_time};
+use xenrt::sim::{NetbackFault, SimAnswer, SimLab, SimTiming, virtual_time};
 use xenrt::testcase::Outcome;
 use xenrt_xapi::double::World;
 
@@ -79,9 +79,13 @@ fn run_on_sim(fault: Option<NetbackFault>) -> Ran {
     if let Some(fault) = fault {
         builder = builder.netback(fault);
     }
+    run_on(builder.build())
+}
+
+fn run_on(lab: SimLab) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let values = Values::default();
-    let run = hfx745(Arc::new(builder.build()), folder.path(), values.clone());
+    let run = hfx745(Arc::new(lab), folder.path(), values.clone());
     let report = virtual_time(run).unwrap();
     Ran { report, values, evidence: files_of(folder.path()) }
 }
@@ -116,4 +120,17 @@ pub(crate) fn broken_on_sim() {
 pub(crate) fn premise_on_sim() {
     run_on_sim(Some(NetbackFault::NoOffload)).says_nothing_because("no packet of 28672 bytes");
     run_on_sim(Some(NetbackFault::DropsFragments)).says_nothing_because("only 0 small packets");
+}
+
+/// A dom0 without the program says nothing of the network.
+pub(crate) fn no_ping_on_sim() {
+    let lab = SimLab::builder().hosts(1).timing(SimTiming::realistic()).build();
+    lab.answer(|place, line| {
+        (place.guest.is_none() && line.starts_with("ping "))
+            .then(|| SimAnswer::failure(127, "sh: 1: ping: not found\n"))
+    });
+    let ran = run_on(lab);
+    let Outcome::Errored { message, .. } = ran.outcome() else { panic!("{:?}", ran.outcome()) };
+    assert!(message.contains("ping"), "{message}");
+    assert_eq!(ran.report.results[0].marks.leaked, [] as [String; 0]);
 }
