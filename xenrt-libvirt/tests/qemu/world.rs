@@ -205,6 +205,8 @@ impl World {
             mount --bind state/passwd /etc/passwd; mount --bind state/group /etc/group
             # That of before shows the interfaces of the name space of before.
             mount -t sysfs sysfs /sys
+            # Terminals have the same numbers in every name space, and libvirt locks them by those.
+            mount -t tmpfs locks /var/lock
             ip link set lo up
             ip link add {BRIDGE} type bridge; ip addr add 10.99.0.1/24 dev {BRIDGE}
             ip link set {BRIDGE} up"
