@@ -102,16 +102,12 @@ mod tests {
 
     use super::*;
 
-    /// A sleep that leaves a file when it has slept.
+    /// Some lines for a shell.
     #[derive(Debug)]
-    struct Nap {
-        seconds: f64,
-        file: String,
-        code: u8,
-    }
+    struct Lines(String);
 
     #[async_trait]
-    impl Workload for Nap {
+    impl Workload for Lines {
         fn name(&self) -> &'static str {
             "nap"
         }
@@ -121,47 +117,56 @@ mod tests {
         }
 
         async fn run(&self, shell: &dyn Shell) -> Result<Vec<Figure>> {
-            let line = format!("sleep {}; touch {}; exit {}", self.seconds, self.file, self.code);
-            let command = Command::shell_line(line);
+            let command = Command::shell_line(self.0.clone());
             let said = super::super::batch::carry_out(shell, &command).await?;
             if !said.status.success() {
                 return Err(TestError::product("the nap was disturbed"));
             }
-            Ok(vec![Figure::new("slept", self.seconds, "s")])
+            Ok(vec![Figure::new("slept", 1.0, "")])
         }
     }
 
-    fn nap(folder: &std::path::Path, seconds: f64, code: u8) -> (Running, std::path::PathBuf) {
-        let file = folder.join(format!("slept-{seconds}-{code}"));
-        let workload = Nap { seconds, file: file.display().to_string(), code };
-        (Running::start(Arc::new(workload), Arc::new(LocalShell::new())), file)
+    fn start(line: String) -> Running {
+        Running::start(Arc::new(Lines(line)), Arc::new(LocalShell::new()))
+    }
+
+    /// A sleep that leaves a file when it has slept.
+    fn nap(folder: &std::path::Path, seconds: f64) -> (Running, std::path::PathBuf) {
+        let file = folder.join(format!("slept-{seconds}"));
+        (start(format!("sleep {seconds}; touch {}", file.display())), file)
     }
 
     #[tokio::test]
     async fn several_run_at_once_and_give_their_figures() {
         let folder = tempfile::tempdir().unwrap();
-        let began = std::time::Instant::now();
-        let naps: Vec<_> = (0..4).map(|_| nap(folder.path(), 0.5, 0).0).collect();
+        let folder = folder.path().display();
+        // Each waits for all others, so that none ends unless all run at once.
+        let together = |number: u32| {
+            start(format!(
+                "touch {folder}/{number}; for look in $(seq 600); do [ $(ls {folder} | wc -l) = 4 ] \
+                 && exit 0; sleep 0.05; done; exit 1"
+            ))
+        };
+        let naps: Vec<_> = (0..4).map(together).collect();
         for mut nap in naps {
             nap.healthy().await.unwrap();
-            assert_eq!(nap.results().await.unwrap(), [Figure::new("slept", 0.5, "s")]);
+            assert_eq!(nap.results().await.unwrap(), [Figure::new("slept", 1.0, "")]);
         }
-        assert!(began.elapsed() < Duration::from_millis(1900), "{:?}", began.elapsed());
     }
 
     #[tokio::test]
     async fn one_that_fails_is_not_healthy_and_one_that_is_stopped_does_not_go_on() {
         let folder = tempfile::tempdir().unwrap();
-        let (failing, _) = nap(folder.path(), 0.0, 3);
+        let failing = start("exit 3".to_owned());
         let error = failing.results().await.unwrap_err();
         assert!(error.to_string().contains("nap: the nap was disturbed"), "{error}");
-        let (stopped, file) = nap(folder.path(), 1.0, 0);
-        let (dropped, other) = nap(folder.path(), 1.1, 0);
+        let (stopped, file) = nap(folder.path(), 2.0);
+        let (dropped, other) = nap(folder.path(), 2.1);
         assert!(stopped.is_running());
         stopped.stop().await.unwrap();
         drop(dropped);
         // The time in which they would have ended is what proves that they did not go on.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        tokio::time::sleep(Duration::from_millis(2600)).await;
         assert!(!file.exists() && !other.exists());
     }
 }
