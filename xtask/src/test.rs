@@ -94,6 +94,10 @@ const STEPS: &[Step] = &[
         "integration",
         Does::Tests(&[
             "--test",
+            "everything",
+            "--test",
+            "explored",
+            "--test",
             "harness",
             "--test",
             "macros",

@@ -1,4 +1,10 @@
 //! Everything that an attribute can say, on everything that can be a test.
+#![expect(
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a program of an author with lints of his own"
+)]
 use xenrt::model::Ability;
 use xenrt::prelude::*;
 use xenrt::sequence::Claim;
@@ -49,11 +55,16 @@ mod without_imports {
 
     #[::xenrt::async_trait]
     impl ::xenrt::testcase::TestCase for Hygienic {
-        async fn prepare(_: &::xenrt::testcase::TestContext) -> ::xenrt::testcase::TestResult<Self> {
+        async fn prepare(
+            _: &::xenrt::testcase::TestContext,
+        ) -> ::xenrt::testcase::TestResult<Self> {
             Ok(Self)
         }
 
-        async fn run(&mut self, _: &::xenrt::testcase::TestContext) -> ::xenrt::testcase::TestResult {
+        async fn run(
+            &mut self,
+            _: &::xenrt::testcase::TestContext,
+        ) -> ::xenrt::testcase::TestResult {
             Ok(())
         }
     }
@@ -97,7 +108,7 @@ fn main() {
     assert_eq!(all.tags, ["network", "security"]);
     assert!(all.type_name.ends_with("::All"), "{}", all.type_name);
     assert!(all.file.ends_with("everything.rs"), "{}", all.file);
-    assert_eq!(all.line, 10);
+    assert_eq!(all.line, 16);
 
     let with_defaults = registry.find("ui.enum").unwrap();
     assert_eq!(with_defaults.description, "Has a block comment.");

@@ -1,0 +1,3 @@
+//! What an exploration prints as a test compiles as it is.
+
+include!("ui/pass/explored.rs");
