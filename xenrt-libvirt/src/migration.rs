@@ -8,6 +8,7 @@ use virt::connect::Connect;
 use virt::domain::MigrateParameters;
 use virt::error::ErrorNumber;
 use virt_sys as sys;
+use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{Ability, GuestView, Host, PowerState};
 use xenrt_core::remote::{RemoteError, ShellExt as _};
 use xenrt_core::{Error, Result};
@@ -25,10 +26,6 @@ const URI: &str = "migration_uri";
 
 /// The attribute of a host with the address that the memory of guests is sent to.
 const ADDRESS: &str = "migration_address";
-
-/// The attribute with folders, separated by commas, that hosts share. Both hosts must name the
-/// folder.
-const SHARED_FOLDERS: &str = "shared_folders";
 
 const MIGRATE: &str = "migrate";
 
@@ -65,7 +62,7 @@ pub(crate) async fn migrate(
     if target.shared.facts.driver != Driver::Qemu {
         return Err(wrong_target(format!("host {} does not run QEMU", target.name())));
     }
-    let moves = !shares(source, target, &source.shared.guests_folder());
+    let moves = !source.entry().shares(target.entry(), &source.shared.guests_folder());
     possible(source, guest, &guest.look(MIGRATE).await?.view()?, target, moves).await?;
     let (uri, object) = (migration_uri(target)?, guest.object());
     if moves {
@@ -184,13 +181,14 @@ async fn possible(
     moves: bool,
 ) -> Result<()> {
     for disk in view.disks.iter().filter(|disk| !disk.path.is_empty()) {
-        if !shares(source, target, &disk.path) {
+        if !source.entry().shares(target.entry(), &disk.path) {
             return Err(unsupported(format!(
                 "disk {} is {}, which only host {} has; put it into a folder that both hosts have, \
-                 and name that folder in the attribute `{SHARED_FOLDERS}` of both",
+                 and name that folder in the attribute `{}` of both",
                 disk.device,
                 disk.path,
-                source.name()
+                source.name(),
+                HostEntry::SHARED_FOLDERS
             )));
         }
     }
@@ -213,18 +211,6 @@ async fn possible(
         }
     }
     Ok(())
-}
-
-/// Whether both hosts have the file or folder `path`.
-fn shares(source: &LibvirtHost, target: &LibvirtHost, path: &str) -> bool {
-    let names = |host: &LibvirtHost| {
-        let folders = host.entry().attributes.get(SHARED_FOLDERS).cloned().unwrap_or_default();
-        folders.split(',').map(str::trim).filter(|own| own.starts_with('/')).any(|own| {
-            let rest = path.strip_prefix(own.trim_end_matches('/'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
-    };
-    names(source) && names(target)
 }
 
 /// The URI by which the source's libvirt reaches the target's.

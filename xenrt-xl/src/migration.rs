@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{Ability, GuestKind, GuestView, Host};
 use xenrt_core::remote::ShellExt;
 use xenrt_core::{Error, Result};
@@ -23,10 +24,6 @@ const SSH: &str = "migration_ssh";
 
 /// The ssh command where the attribute is not set: nobody is there to be asked for a password.
 const DEFAULT_SSH: &str = "ssh -o BatchMode=yes";
-
-/// The attribute with folders, separated by commas, that hosts share: disks there may stay where
-/// they are. Both hosts must name the folder.
-const SHARED_FOLDERS: &str = "shared_folders";
 
 fn unsupported(reason: String) -> Error {
     Error::Unsupported {
@@ -58,7 +55,7 @@ pub(crate) async fn migrate(
     }
     possible(source, definition, view, target)?;
     let (here, there) = (source.dom0(), target.dom0());
-    let moves = guest.own && !shares(source, target, &source.shared.guests_folder());
+    let moves = guest.own && !source.entry().shares(target.entry(), &source.shared.guests_folder());
     if moves {
         let wanted = definition.address.map_or(Wanted::Nothing, Wanted::This);
         let name = &definition.name;
@@ -84,8 +81,8 @@ pub(crate) async fn migrate(
         .deadline(source.entry().deadlines.migrate);
     if let Err(error) = error::run(&here, &command, "migrate", &guest.object()).await {
         // Where the guest is now decides which definition must go.
-        let arrived = has_domain(target, guest).await.unwrap_or(false);
-        if moves && !arrived {
+        // Where nobody can say, both stay.
+        if moves && matches!(has_domain(target, guest).await, Ok(false)) {
             define::release(&target.shared, &there, guest.uuid).await?;
         }
         return Err(error);
@@ -119,29 +116,18 @@ fn possible(
         )));
     }
     for disk in &view.disks {
-        if !shares(source, target, &disk.path) {
+        if !source.entry().shares(target.entry(), &disk.path) {
             return Err(unsupported(format!(
                 "disk {} is {}, which only host {} has; put it into a folder that both hosts have, \
-                 and name that folder in the attribute `{SHARED_FOLDERS}` of both",
+                 and name that folder in the attribute `{}` of both",
                 disk.device,
                 disk.path,
-                source.name()
+                source.name(),
+                HostEntry::SHARED_FOLDERS
             )));
         }
     }
     Ok(())
-}
-
-/// Whether both hosts have the file or folder `path`.
-fn shares(source: &XlHost, target: &XlHost, path: &str) -> bool {
-    let names = |host: &XlHost| {
-        let folders = host.entry().attributes.get(SHARED_FOLDERS).cloned().unwrap_or_default();
-        folders.split(',').map(str::trim).filter(|own| own.starts_with('/')).any(|own| {
-            let rest = path.strip_prefix(own.trim_end_matches('/'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
-    };
-    names(source) && names(target)
 }
 
 fn migration_address(target: &XlHost) -> String {

@@ -116,6 +116,22 @@ impl AddressPool {
 }
 
 impl HostEntry {
+    /// The attribute with folders, separated by commas, that this host shares with others.
+    pub const SHARED_FOLDERS: &str = "shared_folders";
+
+    /// Whether this host and another have the same file or folder at `path`: it is in a folder that
+    /// [both name](Self::SHARED_FOLDERS).
+    pub fn shares(&self, other: &Self, path: &str) -> bool {
+        let names = |entry: &Self| {
+            let folders = entry.attributes.get(Self::SHARED_FOLDERS).map_or("", String::as_str);
+            folders.split(',').map(str::trim).filter(|own| own.starts_with('/')).any(|own| {
+                let rest = path.strip_prefix(own.trim_end_matches('/'));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
+        };
+        names(self) && names(other)
+    }
+
     /// How to log into its control domain.
     pub fn ssh_target(&self) -> SshTarget {
         SshTarget {
