@@ -157,7 +157,7 @@ impl OversizedPackets {
         let server = Command::new("iperf").args(["-s", "-l", "128K", "-p"]);
         let server = server.arg(IPERF_PORT.to_string()).deadline(Duration::from_secs(900));
         let server = dom0.start(&server).await?;
-        self.wait_until_listening().await?;
+        support::listening(self.host.dom0().as_ref(), IPERF_PORT, "iperf in dom0").await?;
         // TCP keeps what it learns of the way here, and begins the small-MTU connections faster.
         let figure = "throughput with the usual MTU";
         self.send(cx, inside.as_ref(), dom0_address, self.seconds, figure).await?;
@@ -281,19 +281,6 @@ impl OversizedPackets {
         Err(TestError::product(format!(
             "the guest lost connectivity {when}: {TRIES} attempts from dom0 to {address} failed ({last})"
         )))
-    }
-
-    async fn wait_until_listening(&self) -> Result {
-        let dom0 = self.host.dom0();
-        let look = Command::new("ss").args(["-H", "-l", "-t", "-n"]);
-        let look = look.arg(format!("sport = :{IPERF_PORT}"));
-        wait_until("iperf to listen in dom0", || async {
-            let sockets = dom0.text(&look).await?;
-            Ok(Wait::on(!sockets.is_empty(), "no socket on its port"))
-        })
-        .within(Duration::from_secs(30))
-        .await?;
-        Ok(())
     }
 
     /// Lines of dom0's kernel log in which netback says that it disconnects this VIF

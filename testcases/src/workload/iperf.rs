@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use xenrt::prelude::*;
 
+use crate::support::listening;
+
 use super::batch::carry_out;
 use super::{Figure, Workload, not_understood};
 
@@ -54,14 +56,7 @@ impl Workload for Iperf {
         let life = Duration::from_secs(u64::from(self.seconds) + 120);
         let server = Command::new("iperf").args(["-s", "-p"]).arg(PORT.to_string()).deadline(life);
         let server = self.server.start(&server).await?;
-        let look = Command::new("ss").args(["-H", "-l", "-t", "-n"]);
-        let look = look.arg(format!("sport = :{PORT}"));
-        wait_until("iperf to listen", || async {
-            let sockets = self.server.text(&look).await?;
-            Ok(Wait::on(!sockets.is_empty(), "no socket on its port"))
-        })
-        .within(Duration::from_secs(30))
-        .await?;
+        listening(self.server.as_ref(), PORT, "iperf").await?;
         let client = Command::new("iperf").args(["-c", &self.address.to_string(), "-y", "C", "-t"]);
         let client = client.args([self.seconds.to_string(), "-p".into(), PORT.to_string()]);
         let client = client.args(["-P".into(), self.connections.to_string()]).deadline(life);

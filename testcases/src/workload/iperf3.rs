@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use xenrt::prelude::*;
 
+use crate::support::listening;
+
 use super::batch::carry_out;
 use super::{Figure, Workload, not_understood};
 
@@ -64,14 +66,7 @@ impl Workload for Iperf3 {
         let life = Duration::from_secs(u64::from(self.seconds) + 120);
         let server = Command::new("iperf3").args(["-s", "-p"]).arg(PORT.to_string()).deadline(life);
         let server = self.server.start(&server).await?;
-        let look = Command::new("ss").args(["-H", "-l", "-t", "-n"]);
-        let look = look.arg(format!("sport = :{PORT}"));
-        wait_until("iperf3 to listen", || async {
-            let sockets = self.server.text(&look).await?;
-            Ok(Wait::on(!sockets.is_empty(), "no socket on its port"))
-        })
-        .within(Duration::from_secs(30))
-        .await?;
+        listening(self.server.as_ref(), PORT, "iperf3").await?;
         let client = Command::new("iperf3").args(["-c", &self.address.to_string(), "-J", "-t"]);
         let client = client.args([self.seconds.to_string(), "-p".into(), PORT.to_string()]);
         let mut client = client.args(["-P".into(), self.connections.to_string()]);

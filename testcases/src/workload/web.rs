@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use xenrt::prelude::*;
 
+use crate::support::listening;
+
 use super::batch::{Said, carry_out, number};
 use super::{Figure, Workload, not_understood};
 
@@ -92,14 +94,7 @@ impl Web {
         self.server.write_file(&settings, self.settings(folder).as_bytes(), 0o644).await?;
         let server = Command::new("nginx").args(["-e", "stderr", "-c", &settings]).deadline(life);
         let server = self.server.start(&server).await?;
-        let look = Command::new("ss").args(["-H", "-l", "-t", "-n"]);
-        let look = look.arg(format!("sport = :{PORT}"));
-        wait_until("nginx to listen", || async {
-            let sockets = self.server.text(&look).await?;
-            Ok(Wait::on(!sockets.is_empty(), "no socket on its port"))
-        })
-        .within(Duration::from_secs(30))
-        .await?;
+        listening(self.server.as_ref(), PORT, "nginx").await?;
         let client = Command::new("wrk")
             .args(["-t1".to_owned(), format!("-c{}", self.connections)])
             .args([format!("-d{}s", self.seconds), "--latency".into()])
