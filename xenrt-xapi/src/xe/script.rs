@@ -21,12 +21,20 @@ pub(crate) fn bare(words: &str) -> String {
     format!("unset {}; exec xe {words}", CLEARED.join(" "))
 }
 
-/// A folder for a login, gone with the shell: also where its group is told to end more than once, by
-/// who watches the connection and by who asked, and where nobody reads any more that `xe` was ended.
-const FOLDER: &str = "umask 077\n\
-     d=$(mktemp -d \"${TMPDIR:-/tmp}/xenrt-xe.XXXXXXXX\") || exit 97\n\
-     trap 'trap \"\" HUP INT TERM PIPE; rm -rf -- \"$d\"' EXIT\n\
-     trap 'trap \"\" HUP INT TERM PIPE; exit 98' HUP INT TERM PIPE\n";
+/// The beginning of a line that has a folder for a login, gone with the shell: also where its group
+/// is told to end more than once, by who watches the connection and by who asked, and where nobody
+/// reads any more that `xe` was ended. Its name is new and known before there is one: a shell that is
+/// told to end while the folder is made has it removed too.
+fn folder() -> String {
+    let name = Uuid::new_v4().simple();
+    format!(
+        "umask 077\n\
+         d=${{TMPDIR:-/tmp}}/xenrt-xe.{name}\n\
+         trap 'trap \"\" HUP INT TERM PIPE; rm -rf -- \"$d\"' EXIT\n\
+         trap 'trap \"\" HUP INT TERM PIPE; exit 98' HUP INT TERM PIPE\n\
+         mkdir -- \"$d\" || exit 97\n"
+    )
+}
 
 /// `end` tells the status of the command before it in a line of its own that no value can hold, as
 /// it is new each time; the errors end with such a line too. It starts no process.
@@ -63,7 +71,7 @@ pub(super) fn remote(login: &Login, commands: &[XeCommand]) -> Result<Sent> {
     }
     let mut line = String::new();
     if matches!(login, Login::Remote { .. }) {
-        line.push_str(FOLDER);
+        line.push_str(&folder());
     }
     let token = Uuid::new_v4().to_string();
     line.push_str(&format!("unset {}\nt={token}\n{END}", CLEARED.join(" ")));
@@ -278,6 +286,33 @@ mod tests {
         let two = run_here(&Login::Local, &[set("-x"), set("a\tb")], print);
         assert!(two[0].stdout.contains("<name-label=-x>\nextra <>"), "{two:?}");
         assert!(two[1].stdout.contains("<name-label=a\tb>"), "{two:?}");
+    }
+
+    /// Its group is told to end by whatever makes the folder, as soon as there is one.
+    #[test]
+    fn a_line_that_is_told_to_end_leaves_no_folder_behind() {
+        let folder = fake("echo ran");
+        let mkdir = folder.path().join("mkdir");
+        std::fs::write(&mkdir, "#!/bin/sh\n/bin/mkdir \"$@\" && kill -TERM 0 && sleep 1\n")
+            .unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&mkdir, mode).unwrap();
+        let sent = remote(&remote_login(), &[set("a")]).unwrap();
+        let mut shell = std::process::Command::new("sh");
+        std::os::unix::process::CommandExt::process_group(&mut shell, 0);
+        let done = shell
+            .args(["-c", &sent.command.to_shell_line()])
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+            .env("TMPDIR", folder.path())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!((done.status.code(), done.stdout.len()), (Some(98), 0), "{done:?}");
+        let left =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, ["mkdir", "xe"]);
     }
 
     #[test]
