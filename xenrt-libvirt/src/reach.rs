@@ -42,6 +42,15 @@ pub(crate) fn is_local(entry: &HostEntry) -> bool {
     entry.address == "localhost"
 }
 
+/// The attribute of a host that is set to `true` where its kernel is that of the machine that the
+/// tests run on: a name space or a container.
+const OUR_KERNEL: &str = "shares_kernel";
+
+/// Whether a reboot of the host would be one of the machine that the tests run on.
+pub(crate) fn has_our_kernel(entry: &HostEntry) -> bool {
+    is_local(entry) || entry.attributes.get(OUR_KERNEL).is_some_and(|own| own == "true")
+}
+
 /// The URI that a host is reached by. A host that is not this machine is reached through ssh with
 /// the login of the lab; what libvirt is to start for that is a program in a folder that comes with
 /// the URI and must live as long as its connection.
@@ -105,7 +114,8 @@ fn escape(text: &str) -> String {
 /// The program that libvirt starts instead of `ssh`: `ssh` with what the lab says of the login. It
 /// is given the port, the user, the host and the command by libvirt.
 fn program_text(target: &SshTarget) -> String {
-    let mut through = None;
+    let words: Vec<_> = target.proxy.iter().map(|word| Command::quote(word)).collect();
+    let mut through = (!words.is_empty()).then(|| words.join(" "));
     for hop in &target.gateways {
         through = Some(proxy(hop, through.as_deref()));
     }

@@ -141,6 +141,7 @@ impl HostEntry {
             key: self.key.clone(),
             host_key: self.known_hosts.clone().into(),
             gateways: self.gateway.clone().into_iter().map(SshHop::from).collect(),
+            proxy: Vec::new(),
         }
     }
 

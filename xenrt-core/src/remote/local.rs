@@ -21,6 +21,15 @@ use super::{ExitStatus, Output, Process, RemoteError, Result, Shell, shorten_mid
 #[derive(Debug, Default)]
 pub struct LocalShell {
     processes: Processes,
+    within: Option<Within>,
+}
+
+/// A part of this machine that programs are started in by another program.
+#[derive(Debug)]
+struct Within {
+    name: String,
+    enter: Vec<String>,
+    root: String,
 }
 
 const TARGET: &str = "this machine";
@@ -31,16 +40,51 @@ impl LocalShell {
         Self::default()
     }
 
-    fn spawn(command: &Command) -> Result<(Child, Group)> {
-        let mut sh = tokio::process::Command::new("sh");
-        sh.arg("-c").arg(command.to_shell_line());
+    /// A shell in a part of this machine: a name space, a container, a changed root. `name` is what
+    /// messages call it, `enter` the words that stand before a program that is to run there
+    /// (`nsenter --target 42 --mount --`), `root` where its files are for this process
+    /// (`/proc/42/root`).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> xenrt_core::Result<()> {
+    /// use xenrt_core::remote::{Command, LocalShell, ShellExt as _};
+    ///
+    /// let shell = LocalShell::within("a place with a variable", ["env", "PLACE=there"], "");
+    /// assert_eq!(shell.text(&Command::shell_line("echo $PLACE")).await?, "there");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn within(
+        name: impl Into<String>,
+        enter: impl IntoIterator<Item = impl Into<String>>,
+        root: impl Into<String>,
+    ) -> Self {
+        let enter = enter.into_iter().map(Into::into).collect();
+        let within = Within { name: name.into(), enter, root: root.into() };
+        Self { processes: Processes::default(), within: Some(within) }
+    }
+
+    fn name(&self) -> &str {
+        self.within.as_ref().map_or(TARGET, |within| &within.name)
+    }
+
+    /// Where this process finds the file that goes by `path` there.
+    fn path(&self, path: &str) -> String {
+        self.within.as_ref().map_or_else(|| path.to_owned(), |own| format!("{}{path}", own.root))
+    }
+
+    fn spawn(&self, command: &Command) -> Result<(Child, Group)> {
+        let enter = self.within.as_ref().map_or(&[][..], |within| &within.enter);
+        let mut words = enter.iter().map(String::as_str).chain(["sh"]);
+        let mut sh = tokio::process::Command::new(words.next().unwrap_or("sh"));
+        sh.args(words).arg("-c").arg(command.to_shell_line());
         sh.stdin(match command.stdin_value() {
             Stdin::Empty => Stdio::null(),
             Stdin::Bytes(_) | Stdin::Held | Stdin::HeldAfter(_) => Stdio::piped(),
         });
         sh.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let child = sh.spawn().map_err(|source| RemoteError::Local {
-            action: format!("cannot start `{command}` on this machine"),
+            action: format!("cannot start `{command}` on {}", self.name()),
             source,
         })?;
         let group = Group(child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw));
@@ -131,12 +175,12 @@ fn no_pipe(command: &Command) -> RemoteError {
 #[async_trait]
 impl Shell for LocalShell {
     fn target(&self) -> &str {
-        TARGET
+        self.name()
     }
 
     async fn execute(&self, command: &Command) -> Result<Output> {
         let started = Instant::now();
-        let (mut child, mut group) = Self::spawn(command)?;
+        let (mut child, mut group) = self.spawn(command)?;
         let (Some(mut out), Some(mut err)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(no_pipe(command));
         };
@@ -164,14 +208,14 @@ impl Shell for LocalShell {
             Some(status) => {
                 group.let_go();
                 let status = status.map_err(|source| RemoteError::Local {
-                    action: format!("cannot follow `{command}` on this machine"),
+                    action: format!("cannot follow `{command}` on {}", self.name()),
                     source,
                 })?;
                 let status = status_of(status);
                 Ok(Output { status, stdout, stderr, elapsed: started.elapsed() })
             }
             None => Err(RemoteError::Deadline {
-                target: TARGET.to_owned(),
+                target: self.name().to_owned(),
                 command: command.to_string(),
                 deadline: command.deadline_value(),
                 stdout: printed(command, &stdout),
@@ -182,7 +226,7 @@ impl Shell for LocalShell {
 
     async fn start(&self, command: &Command) -> Result<Process> {
         let deadline = tokio::time::Instant::now() + command.deadline_value();
-        let (mut child, group) = Self::spawn(command)?;
+        let (mut child, group) = self.spawn(command)?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(no_pipe(command));
         };
@@ -199,19 +243,20 @@ impl Shell for LocalShell {
         };
         let stopper = LocalStopper(group);
         let running = Running { stdout, stderr, feed, exit, stopper, announcement: None, deadline };
-        let process = running.drive(TARGET, command);
+        let process = running.drive(self.name(), command);
         self.processes.add(&process);
         Ok(process)
     }
 
     async fn write_file(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
-        let new = NewFile::create(Path::new(path), mode, "the bytes given")?;
+        let path = self.path(path);
+        let new = NewFile::create(Path::new(&path), mode, "the bytes given")?;
         tokio::fs::write(new.file.path(), bytes).await.map_err(|error| new.error(&error))?;
         new.finish()
     }
 
     async fn read_file(&self, path: &str) -> Result<Vec<u8>> {
-        tokio::fs::read(path).await.map_err(|error| RemoteError::Copy {
+        tokio::fs::read(self.path(path)).await.map_err(|error| RemoteError::Copy {
             from: path.to_owned(),
             to: "memory".to_owned(),
             message: error.to_string(),
@@ -219,25 +264,13 @@ impl Shell for LocalShell {
     }
 
     async fn upload(&self, from: &Path, to: &str, mode: u32) -> Result<()> {
-        let new = NewFile::create(Path::new(to), mode, &from.display().to_string())?;
-        let copy = async {
-            let mut source = tokio::fs::File::open(from).await?;
-            let mut file = tokio::fs::OpenOptions::new().write(true).open(new.file.path()).await?;
-            tokio::io::copy(&mut source, &mut file).await?;
-            file.flush().await
-        };
-        copy.await.map_err(|error| new.error(&error))?;
-        new.finish()
+        copy(from, Path::new(&self.path(to)), mode).await
     }
 
     async fn download(&self, from: &str, to: &Path) -> Result<()> {
-        let to = to.to_str().ok_or_else(|| RemoteError::Copy {
-            from: from.to_owned(),
-            to: to.display().to_string(),
-            message: "the path is not UTF-8".to_owned(),
-        })?;
-        let mode = std::fs::metadata(from).map_or(0o644, |known| known.permissions().mode());
-        self.upload(Path::new(from), to, mode & 0o7777).await
+        let from = PathBuf::from(self.path(from));
+        let mode = std::fs::metadata(&from).map_or(0o644, |known| known.permissions().mode());
+        copy(&from, to, mode & 0o7777).await
     }
 
     async fn reset(&self) {}
@@ -249,6 +282,18 @@ impl Shell for LocalShell {
 
 fn printed(command: &Command, bytes: &[u8]) -> String {
     command.mask(&shorten_middle(String::from_utf8_lossy(bytes).trim_end(), 2000))
+}
+
+async fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    let new = NewFile::create(to, mode, &from.display().to_string())?;
+    let copy = async {
+        let mut source = tokio::fs::File::open(from).await?;
+        let mut file = tokio::fs::OpenOptions::new().write(true).open(new.file.path()).await?;
+        tokio::io::copy(&mut source, &mut file).await?;
+        file.flush().await
+    };
+    copy.await.map_err(|error| new.error(&error))?;
+    new.finish()
 }
 
 /// A file that is written beside its destination and then takes its place.

@@ -144,6 +144,10 @@ pub struct SshTarget {
     pub host_key: HostKeyPolicy,
     /// Machines to go through, the first one first.
     pub gateways: Vec<SshHop>,
+    /// A program and its arguments that carry the connection to the first machine on the way over
+    /// its standard input and output, where there is no route; `%h` and `%p` in an argument stand
+    /// for the machine and its port (ssh_config(5), `ProxyCommand`). Empty for a plain connection.
+    pub proxy: Vec<String>,
 }
 
 impl SshTarget {
@@ -156,6 +160,7 @@ impl SshTarget {
             key: None,
             host_key: HostKeyPolicy::UserDefault,
             gateways: Vec::new(),
+            proxy: Vec::new(),
         }
     }
 
@@ -180,6 +185,13 @@ impl SshTarget {
         self
     }
 
+    /// Sets the program that carries the connection to the first machine on the way.
+    #[must_use]
+    pub fn proxy(mut self, words: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.proxy = words.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// This machine, reached through `host` and through whatever `host` is itself reached through:
     /// a guest through its dom0.
     ///
@@ -196,6 +208,7 @@ impl SshTarget {
     #[must_use]
     pub fn through(mut self, host: &Self) -> Self {
         self.gateways = host.gateways.iter().cloned().chain([host.as_hop()]).collect();
+        self.proxy.clone_from(&host.proxy);
         self
     }
 

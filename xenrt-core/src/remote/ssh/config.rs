@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::{HostKeyPolicy, SshHop, SshTarget};
+use super::super::{Command, HostKeyPolicy, SshHop, SshTarget};
 use super::failure::ConnectFailure;
 
 /// A dead connection is noticed after this many seconds times [`ALIVE_COUNT`] without an answer.
@@ -27,6 +27,8 @@ pub(super) struct Station {
     pub(super) name: String,
     /// What ssh said about it.
     pub(super) log: PathBuf,
+    /// The program that carries the connection to it, where it is the first one and there is one.
+    proxy: Vec<String>,
 }
 
 impl Station {
@@ -45,6 +47,7 @@ impl Station {
                 name: hop.to_string(),
                 log: folder.join(format!("log{number}")),
                 hop: hop.clone(),
+                proxy: if number == 0 { target.proxy.clone() } else { Vec::new() },
             }
         };
         hops.iter().enumerate().map(station).collect()
@@ -137,6 +140,14 @@ impl Station {
                 before.alias
             ));
         }
+        if !self.proxy.is_empty() {
+            let words: Vec<_> = self.proxy.iter().map(|word| Command::quote(word)).collect();
+            let words = words.join(" ");
+            if words.contains(['\n', '\r']) {
+                return Err(format!("{words:?} cannot stand in an ssh configuration"));
+            }
+            line(format_args!("ProxyCommand {words}"));
+        }
         if key.is_none() || *host_key == HostKeyPolicy::UserDefault {
             line(format_args!("Include ~/.ssh/config"));
             line(format_args!("Include /etc/ssh/ssh_config"));
@@ -223,6 +234,17 @@ mod tests {
             "{text}"
         );
         assert_eq!(text.matches("HostName 127.0.0.1").count(), 2);
+    }
+
+    #[test]
+    fn a_program_carries_the_connection_to_the_first_machine() {
+        let words = ["nsenter", "--net", "--", "a b", "%h", "%p"];
+        let first = SshTarget::new("a", "10.0.0.1").proxy(words);
+        let expected = "  ProxyCommand nsenter --net -- 'a b' '%h' '%p'\n";
+        assert!(config_of(&first).contains(expected), "{}", config_of(&first));
+        let text = config_of(&SshTarget::new("b", "10.0.0.2").through(&first));
+        let (gateway, target) = text.split_once("Host 10.0.0.2\n").unwrap();
+        assert!(gateway.contains(expected) && target.contains("-W '[%h]:%p' 10.0.0.1"), "{text}");
     }
 
     #[test]
