@@ -71,7 +71,19 @@ for verb in poweroff reboot; do
     printf '#!/bin/sh\nsync\nexec /bin/busybox %s -f\n' $verb > "$tiny/sbin/$verb"
     chmod 755 "$tiny/sbin/$verb"
 done
+# Kinds of networks that are loaded when one is asked for: nothing of them costs a boot its time.
+ramfs_on_demand "$root" "$tiny" 8021q bonding
 ramfs_pack "$root" "$tiny" "$OUT/tiny.initrd"
+
+# The same for QEMU: its devices, a power button, memory that can be taken back, a bell for a panic,
+# and a serial line for a console.
+rm -rf "$tiny/mod" && mkdir "$tiny/mod"
+ramfs_modules "$root" "$tiny" virtio_pci virtio_blk virtio_net crc32c_generic ext4 virtio_balloon \
+    button evdev pvpanic pvpanic-mmio
+sed -i 's/^hvc0:/ttyS0:/' "$tiny/etc/inittab"
+echo '::respawn:/bin/power-button' >> "$tiny/etc/inittab"
+install_asset 755 guest/power-button.sh "$tiny/bin/power-button"
+ramfs_pack "$root" "$tiny" "$OUT/tiny-qemu.initrd"
 
 # --- dom0 itself
 common_setup "$root" dom0_ed25519

@@ -130,6 +130,26 @@ ramfs_modules() {
     done
 }
 
+# Adds kernel modules that the kernel loads by itself when something needs them.
+# $1: Debian root, $2: directory, then the names.
+ramfs_on_demand() {
+    debian=$1 target=$2
+    shift 2
+    # depmod works below the root that it is in.
+    mkdir -p "$debian/tmp/on-demand/mod" "$debian/tmp/on-demand/lib/modules/$KERNEL"
+    ramfs_modules "$debian" "$debian/tmp/on-demand" "$@"
+    rm "$debian/tmp/on-demand/mod/list"
+    mv "$debian/tmp/on-demand/mod"/* "$debian/tmp/on-demand/lib/modules/$KERNEL/"
+    cp "$debian/lib/modules/$KERNEL/modules.builtin" "$debian/lib/modules/$KERNEL/modules.order" \
+        "$debian/tmp/on-demand/lib/modules/$KERNEL/"
+    chroot "$debian" depmod -b /tmp/on-demand "$KERNEL"
+    mkdir -p "$target/lib"
+    mv "$debian/tmp/on-demand/lib/modules" "$target/lib/"
+    rm -r "$debian/tmp/on-demand"
+    # The kernel runs /sbin/modprobe, which is not where busybox puts its own.
+    ln -sf /bin/busybox "$target/sbin/modprobe"
+}
+
 # Packs an initramfs, not compressed: it is faster to read than to unpack under emulation.
 # $1: Debian root (for its cpio), $2: directory, $3: file.
 ramfs_pack() {

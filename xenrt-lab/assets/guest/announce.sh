@@ -10,4 +10,4 @@ while :; do
     tries=$((tries + 1))
     /bin/busybox usleep 200000
 done
-echo "xenrt-guest $name up ${address:-without-address}" > /dev/hvc0
+echo "xenrt-guest $name up ${address:-without-address}" > /dev/console

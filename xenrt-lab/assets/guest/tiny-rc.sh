@@ -3,6 +3,8 @@
 mount -t devtmpfs dev /dev
 mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
+mkdir -p /dev/shm
+mount -t tmpfs shm /dev/shm
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 while read -r module; do insmod "/mod/$module"; done < /mod/list

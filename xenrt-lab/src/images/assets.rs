@@ -27,6 +27,7 @@ const ASSETS: &[(&str, &str)] = assets![
     "guest/announce.sh",
     "guest/hotplug.rules",
     "guest/network.sh",
+    "guest/power-button.sh",
     "guest/tiny-hotplug.sh",
     "guest/tiny-inittab",
     "guest/tiny-rc.sh",

@@ -47,6 +47,12 @@ impl Images {
         self.directory.join("dom0.raw")
     }
 
+    /// The initramfs of the tiny guest for QEMU's own devices; its kernel is [that of
+    /// dom0](Self::kernel).
+    pub fn guest_of_qemu(&self) -> PathBuf {
+        self.directory.join("tiny-qemu.initrd")
+    }
+
     /// The hash of everything that went into the images.
     pub fn key(&self) -> &str {
         &self.key

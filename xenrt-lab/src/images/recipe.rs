@@ -44,6 +44,7 @@ const DOM0_PACKAGES: &[&str] = &[
     "linux-image-amd64",
     "lvm2",
     "netcat-openbsd",
+    "nftables",
     "openssh-client",
     "polkitd",
     "tcpdump",
