@@ -66,6 +66,8 @@ pub use xenrt_xl as xl;
 
 #[cfg(feature = "harness")]
 pub mod harness;
+#[cfg(all(feature = "lab", feature = "libvirt"))]
+pub mod local_libvirt;
 #[cfg(feature = "lab")]
 pub mod virtual_lab;
 

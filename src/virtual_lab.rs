@@ -40,6 +40,18 @@ pub enum Missing {
     Refuse,
 }
 
+/// By which toolstack the hosts are managed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Manager {
+    /// `xl`.
+    #[default]
+    Xl,
+    /// The daemon of libvirt in dom0 (`xen:///system`), through ssh.
+    #[cfg(feature = "libvirt")]
+    Libvirt,
+}
+
 /// Gives a run real Xen hosts that need no hardware.
 ///
 /// ```no_run
@@ -55,6 +67,7 @@ pub struct VirtualLabProvider {
     lifetime: Lifetime,
     missing: Missing,
     preparation: Option<Preparation>,
+    manager: Manager,
     given: Mutex<Given>,
 }
 
@@ -101,6 +114,13 @@ impl VirtualLabProvider {
         self
     }
 
+    /// Sets the toolstack that the hosts are managed by.
+    #[must_use]
+    pub fn manager(mut self, manager: Manager) -> Self {
+        self.manager = manager;
+        self
+    }
+
     fn given(&self) -> MutexGuard<'_, Given> {
         // Nothing is left half done in it by a panic.
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
@@ -111,33 +131,59 @@ impl VirtualLabProvider {
         count: usize,
         note: &(dyn Fn(LabNote) + Send + Sync),
     ) -> Result<(Arc<VirtualLab>, Vec<VirtualHost>)> {
-        let say = |message: String| note(LabNote { message, fraction: None });
-        if self.missing == Missing::Install {
-            xenrt_lab::setup::install(&xenrt_lab::setup::lab(), &say).await.map_err(lab_error)?;
-        }
-        let (events, mut heard) = mpsc::unbounded_channel();
-        let progress = Progress::new(move |event| {
-            // Nobody listens any more once the hosts are there; then there is nobody to tell.
-            let _ = events.send(event);
-        });
-        let options =
-            LabOptions { cache_dir: self.cache.clone(), progress, ..LabOptions::default() };
         let request = HostRequest {
             count,
             preparation: self.preparation.clone(),
             detached: self.lifetime == Lifetime::MayBeKept,
         };
-        let booting = async {
-            let lab = Arc::new(VirtualLab::open(options).await?);
+        open_lab(self.cache.clone(), self.missing, note, async |lab| {
             let hosts = lab.hosts(&request).await?;
-            Ok::<_, xenrt_lab::LabError>((lab, hosts))
-        };
-        tokio::pin!(booting);
-        loop {
-            tokio::select! {
-                Some(event) = heard.recv() => note(lab_note(&event)),
-                booted = &mut booting => return booted.map_err(lab_error),
+            Ok((Arc::new(lab), hosts))
+        })
+        .await
+    }
+
+    /// The toolstack of the hosts, and what of their entries it needs.
+    fn managed(&self, entry: &mut HostEntry) -> Box<dyn Toolstack> {
+        match self.manager {
+            Manager::Xl => Box::new(XlToolstack::default()),
+            #[cfg(feature = "libvirt")]
+            Manager::Libvirt => {
+                entry.toolstack = "libvirt".to_owned();
+                entry.attributes.insert("libvirt_uri".to_owned(), "xen:///system".to_owned());
+                // The first connection starts the daemon, which an emulated processor takes its time
+                // for.
+                entry.deadlines.command = entry.deadlines.command.max(Duration::from_secs(240));
+                Box::new(xenrt_libvirt::LibvirtToolstack::new())
             }
+        }
+    }
+}
+
+/// Opens the lab and has it make something, with progress; installs what is missing first, where
+/// that is wanted.
+pub(crate) async fn open_lab<T>(
+    cache: Option<PathBuf>,
+    missing: Missing,
+    note: &(dyn Fn(LabNote) + Send + Sync),
+    make: impl AsyncFnOnce(VirtualLab) -> xenrt_lab::Result<T>,
+) -> Result<T> {
+    let say = |message: String| note(LabNote { message, fraction: None });
+    if missing == Missing::Install {
+        xenrt_lab::setup::install(&xenrt_lab::setup::lab(), &say).await.map_err(lab_error)?;
+    }
+    let (events, mut heard) = mpsc::unbounded_channel();
+    let progress = Progress::new(move |event| {
+        // Nobody listens any more once the hosts are there; then there is nobody to tell.
+        let _ = events.send(event);
+    });
+    let options = LabOptions { cache_dir: cache, progress, ..LabOptions::default() };
+    let making = async { make(VirtualLab::open(options).await?).await };
+    tokio::pin!(making);
+    loop {
+        tokio::select! {
+            Some(event) = heard.recv() => note(lab_note(&event)),
+            made = &mut making => return made.map_err(lab_error),
         }
     }
 }
@@ -150,7 +196,7 @@ fn lab_note(event: &LabEvent) -> LabNote {
     LabNote { message: event.to_string(), fraction }
 }
 
-fn lab_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+pub(crate) fn lab_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::Lab {
         message: format!("the virtual lab cannot give hosts: {error}"),
         source: Some(Box::new(error)),
@@ -231,7 +277,11 @@ fn guest_image(image: &xenrt_lab::GuestImage) -> GuestImage {
 #[async_trait]
 impl LabProvider for VirtualLabProvider {
     fn description(&self) -> String {
-        "the virtual lab".to_owned()
+        match self.manager {
+            Manager::Xl => "the virtual lab".to_owned(),
+            #[cfg(feature = "libvirt")]
+            Manager::Libvirt => "the virtual lab, by libvirt".to_owned(),
+        }
     }
 
     fn hosts_outlive_the_run(&self) -> bool {
@@ -251,8 +301,11 @@ impl LabProvider for VirtualLabProvider {
             given.lab = Some(lab);
             given.hosts.extend(hosts);
         }
-        let toolstack = XlToolstack::default();
-        futures::future::try_join_all(entries.iter().map(|entry| toolstack.connect(entry))).await
+        let connections = entries.into_iter().map(async |mut entry| {
+            let toolstack = self.managed(&mut entry);
+            toolstack.connect(&entry).await
+        });
+        futures::future::try_join_all(connections).await
     }
 
     async fn collect_evidence(&self, folder: &Path) -> Result<()> {

@@ -20,6 +20,7 @@
 //! What is where:
 //!
 //! * [`images`]: packages to boot images;
+//! * [`local`]: hosts of libvirt with QEMU on this machine, besides those of Xen;
 //! * [`machine`]: one QEMU process, its monitor, console and power;
 //! * [`lab`]: snapshots, groups of linked hosts, and what happens to them when their owner dies;
 //! * [`progress`]: what the lab is doing.
@@ -35,6 +36,7 @@
 pub mod error;
 pub mod images;
 pub mod lab;
+pub mod local;
 pub mod machine;
 mod paths;
 mod process;

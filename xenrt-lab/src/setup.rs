@@ -48,25 +48,30 @@ pub fn lab() -> Vec<Requirement> {
     LAB.iter().chain(more).copied().collect()
 }
 
+/// What hosts of libvirt with QEMU on this machine need besides ([`crate::local`]).
+pub const LOCAL: &[Requirement] = &[
+    requirement("libvirtd", "libvirt-daemon", "hosts of libvirt on this machine"),
+    // What has no program is known by its file.
+    requirement(
+        "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so",
+        "libvirt-daemon-driver-qemu",
+        "hosts of libvirt on this machine",
+    ),
+    requirement("virsh", "libvirt-clients", "hosts of libvirt on this machine"),
+    requirement("iptables", "iptables", "networks of libvirt"),
+    requirement("nc", "netcat-openbsd", "reaching guests of libvirt on this machine"),
+    requirement("tcpdump", "tcpdump", "network tests on guests of QEMU"),
+    requirement("iperf", "iperf", "network tests on guests of QEMU"),
+    requirement("ping", "iputils-ping", "network tests on guests of QEMU"),
+];
+
 /// What the tests of the project need besides.
 pub const TESTS: &[Requirement] = &[
     requirement("sshd", "openssh-server", "tests of remote commands on a real sshd"),
     requirement("chromium", "chromium", "tests of the HTML report in a real browser"),
     requirement("script", "bsdutils", "tests of the console on a real terminal"),
     requirement("pkg-config", "pkg-config", "building the libvirt toolstack"),
-    // What has no program is known by its file.
     requirement("/usr/include/libvirt/libvirt.h", "libvirt-dev", "building the libvirt toolstack"),
-    requirement("libvirtd", "libvirt-daemon", "tests of the libvirt toolstack"),
-    requirement("iptables", "iptables", "networks of libvirt in those tests"),
-    requirement(
-        "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so",
-        "libvirt-daemon-driver-qemu",
-        "tests of the libvirt toolstack on QEMU",
-    ),
-    requirement("virsh", "libvirt-clients", "tests of the libvirt toolstack on QEMU"),
-    requirement("tcpdump", "tcpdump", "network tests on guests of QEMU"),
-    requirement("iperf", "iperf", "network tests on guests of QEMU"),
-    requirement("ping", "iputils-ping", "network tests on guests of QEMU"),
     requirement("xmllint", "libxml2-utils", "tests of schemas and answer files"),
 ];
 

@@ -14,7 +14,7 @@ use crate::reach;
 /// the machine that the tests run on is not rebooted.
 pub(crate) async fn reboot(host: &LibvirtHost) -> Result<()> {
     let entry = host.entry();
-    if reach::is_local(entry) {
+    if reach::has_our_kernel(entry) {
         return Err(Error::Unsupported {
             toolstack: TOOLSTACK.to_owned(),
             ability: Ability::Pool,

@@ -16,6 +16,7 @@ use super::snapshots::Snapshots;
 use super::ssh::SshAccess;
 use crate::error::{IoContext as _, LabError, Result};
 use crate::images::{ImageStore, Images, Keys, prune};
+use crate::local::LocalHosts;
 use crate::machine::{
     Accelerator, ImageFormat, Machine, best_accelerator, create_overlay, virtual_size,
 };
@@ -154,6 +155,17 @@ impl VirtualLab {
             run::end(&self.runs, &run.id())?;
         }
         linked
+    }
+
+    /// Makes hosts of libvirt with QEMU on this machine, closed off from the rest of it. Guests boot
+    /// from the images of this lab.
+    ///
+    /// # Errors
+    ///
+    /// The images cannot be built, this user may not make name spaces, or a daemon does not come up.
+    pub async fn local_hosts(&self, count: usize) -> Result<LocalHosts> {
+        let images = self.images().await?;
+        LocalHosts::start(&images, &self.keys.login(), self.profile.accelerator, count).await
     }
 
     async fn restore(
