@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain as VirtDomain;
-use xenrt_core::model::{GuestSpec, Host as _};
+use xenrt_core::model::{GuestSpec, Host as _, validate_guest_name_on};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::connection::Failure;
@@ -24,11 +24,7 @@ const RESERVATION: Duration = Duration::from_secs(90);
 /// not come back.
 pub(crate) async fn define(host: &LibvirtHost, spec: &GuestSpec) -> Result<Seen> {
     spec.validate()?;
-    let most = host.longest_guest_name();
-    if spec.name.len() > most {
-        let problem = format!("libvirt keeps names of at most {most} bytes");
-        return Err(Error::invalid(format!("guest {:?}", spec.name), problem));
-    }
+    validate_guest_name_on(host, &spec.name)?;
     let shared = &host.shared;
     let (entry, facts) = (&shared.entry, &shared.facts);
     let uuid = Uuid::new_v4();

@@ -343,13 +343,16 @@ impl Host for LibvirtHost {
         &self.shared.abilities
     }
 
-    /// libvirt keeps a domain in a file of its name, and writes it under a longer one first.
+    /// libvirt keeps a domain in a file of its name, and writes it under a longer one first; libxl
+    /// keeps what the device model says in `qemu-dm-NAME.log`, and up to ten of them before it
+    /// (libxl_create_logfile).
     fn longest_guest_name(&self) -> usize {
         /// NAME_MAX of Linux.
         const LONGEST_FILE_NAME: usize = 255;
         match self.shared.facts.driver {
             Driver::Test => LONGEST_FILE_NAME,
-            Driver::Qemu | Driver::Xen => LONGEST_FILE_NAME - ".xml.new".len(),
+            Driver::Qemu => LONGEST_FILE_NAME - ".xml.new".len(),
+            Driver::Xen => LONGEST_FILE_NAME - "qemu-dm-.log.10".len(),
         }
     }
 

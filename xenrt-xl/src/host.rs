@@ -12,7 +12,7 @@ use xenrt_core::Result;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{
     Abilities, DomainView, EvidenceSource, Guest, GuestSpec, Host, HostInfo, HostInventory,
-    LogSource, Network, NetworkSpec, PowerState, Scope,
+    LogSource, Network, NetworkSpec, PowerState, Scope, validate_guest_name_on,
 };
 use xenrt_core::remote::{Command, HostKeyPolicy, ObservedShell, Shell, SshTarget};
 
@@ -167,6 +167,14 @@ impl Host for XlHost {
         &self.shared.abilities
     }
 
+    /// libxl keeps what the device model says in `qemu-dm-NAME.log`, and up to ten of them before it
+    /// (libxl_create_logfile), whose names end with their number.
+    fn longest_guest_name(&self) -> usize {
+        /// NAME_MAX of Linux.
+        const LONGEST_FILE_NAME: usize = 255;
+        LONGEST_FILE_NAME - "qemu-dm-.log.10".len()
+    }
+
     fn dom0(&self) -> Arc<dyn Shell> {
         self.observed(Arc::clone(&self.shared.shell))
     }
@@ -192,6 +200,7 @@ impl Host for XlHost {
     }
 
     async fn define_guest(&self, spec: &GuestSpec) -> Result<Arc<dyn Guest>> {
+        validate_guest_name_on(self, &spec.name)?;
         let definition = define::define(&self.shared, &self.dom0(), spec).await?;
         let view = definition.view(PowerState::Halted);
         let guest = self.shared.guest(definition.uuid, || {

@@ -78,10 +78,13 @@ pub(crate) async fn host(shell: &dyn Shell, guests: &str) -> Result<Observation>
 }
 
 /// The lines that print the definition in `folder`, where there is one. `folder` is quoted already.
+/// One that goes away between two looks at it is not there.
 fn print_definition(folder: &str) -> String {
     format!(
-        "if [ -e {folder}/definition.json ]; then printf '\\n{SECTION}definition\\n'; \
-         cat {folder}/definition.json; fi\n\
+        "if [ -e {folder}/definition.json ]; then \
+         if text=$(cat {folder}/definition.json 2>&1); then \
+         printf '\\n{SECTION}definition\\n%s\\n' \"$text\"; \
+         elif [ -e {folder}/definition.json ]; then echo \"$text\" >&2; exit 1; fi; fi\n\
          if [ -e {folder}/saved ]; then path={folder}; \
          printf '\\n{SECTION}saved\\n%s\\n' \"${{path##*/}}\"; fi"
     )

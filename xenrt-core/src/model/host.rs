@@ -15,7 +15,7 @@ use super::{
     VifSpec,
 };
 use crate::lab::HostEntry;
-use crate::remote::{Command, Shell, ShellExt, Wait, wait_until};
+use crate::remote::{Command, ExitStatus, Shell, ShellExt, Wait, wait_until};
 use crate::{Error, Result};
 
 /// How many sources of evidence are asked at the same time.
@@ -335,7 +335,11 @@ pub trait Host: std::any::Any + Send + Sync + std::fmt::Debug {
         let before = self.dom0().text(&boot_id).await?;
         let request = Command::new("systemctl").arg("reboot").deadline(Duration::from_secs(30));
         match self.dom0().execute(&request).await {
-            // The connection may go before the command returns; that is what was asked for.
+            // The connection may go before the command returns, or the command with the host; that is
+            // what was asked for.
+            Ok(output) if matches!(output.status, ExitStatus::Code(code) if code != 0) => {
+                output.require_success(&request, self.dom0().target())?;
+            }
             Ok(_) => {}
             Err(error) if error.is_connection() => {}
             Err(error) => return Err(error.into()),

@@ -48,7 +48,7 @@ pub use snapshot::{Snapshot, SnapshotKind, Snapshots};
 pub(crate) use spec::validate_guest_name;
 pub use spec::{
     Boot, CrashAction, DiskSource, DiskSpec, GuestBase, GuestKind, GuestSpec, NetworkKind,
-    NetworkSpec, VifSpec,
+    NetworkSpec, VifSpec, validate_guest_name_on,
 };
 pub use storage::{Storage, StorageSource, StorageSpec, Storages};
 pub use templates::{Template, Templates};

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Abilities, Ability, MacAddress, Memory};
+use super::{Abilities, Ability, Host, MacAddress, Memory};
 use crate::lab::GuestImage;
 use crate::{Error, Result};
 
@@ -263,6 +263,21 @@ impl GuestSpec {
         }
         Ok(())
     }
+}
+
+/// Refuses a name that a guest of `host` cannot have: what no guest can be called, and what is
+/// longer than [the host keeps](Host::longest_guest_name). For back ends, before they define.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn validate_guest_name_on(host: &dyn Host, name: &str) -> Result<()> {
+    validate_guest_name(name)?;
+    let most = host.longest_guest_name();
+    if name.len() > most {
+        let problem = format!("{} takes names of at most {most} bytes", host.toolstack());
+        return Err(Error::invalid(format!("guest name {name:?}"), problem));
+    }
+    Ok(())
 }
 
 /// How many bytes the name of a guest can have on any host.

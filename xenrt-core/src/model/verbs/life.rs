@@ -1,7 +1,9 @@
 //! The name of a guest, and its end.
 
 use super::steps;
-use crate::model::{Ability, Guest, GuestAction, ObjectKind, PowerState, ShutdownMode};
+use crate::model::{
+    Ability, Guest, GuestAction, ObjectKind, PowerState, ShutdownMode, validate_guest_name_on,
+};
 use crate::remote::{Wait, wait_until};
 use crate::{Error, Result, ToolstackErrorKind};
 
@@ -51,12 +53,7 @@ async fn delete_as_it_is<G: Guest + ?Sized>(guest: &G) -> Result<()> {
 }
 
 pub(in crate::model) async fn rename<G: Guest + ?Sized>(guest: &G, name: &str) -> Result<()> {
-    crate::model::spec::validate_guest_name(name)?;
-    let most = guest.host().longest_guest_name();
-    if name.len() > most {
-        let problem = format!("its host takes names of at most {most} bytes");
-        return Err(Error::invalid(format!("guest name {name:?}"), problem));
-    }
+    validate_guest_name_on(guest.host().as_ref(), name)?;
     let action = GuestAction::Rename(name.to_owned());
     let state = steps::require_allowed(guest, &action).await?;
     if state.has_domain() {
