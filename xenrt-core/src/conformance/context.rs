@@ -7,7 +7,7 @@ use super::fixture::Fixture;
 use super::problem::{Outcome, Problem, ensure};
 use crate::Result;
 use crate::model::{DiskSpec, Guest, GuestSpec, Host, Memory, PowerState, Scope, Undo, VifSpec};
-use crate::remote::{Command, ShellExt};
+use crate::remote::{Command, ShellExt, Wait, wait_until};
 
 /// What a check has at hand: hosts in its own scope, and guests. All that it makes is undone.
 #[derive(Debug)]
@@ -136,6 +136,21 @@ impl CheckContext {
     pub(super) fn patience(&self) -> Duration {
         self.host.entry().deadlines.state
     }
+}
+
+/// The domain of a guest that was just started must come to have so many vCPUs online: Xen counts
+/// those that the guest's kernel has brought up, others all that there are from the beginning.
+pub(super) async fn has_online(guest: &Arc<dyn Guest>, vcpus: u32) -> Outcome {
+    wait_until(format!("the domain to have {vcpus} vCPUs online"), || async {
+        let online = guest.domain().await?.map(|domain| domain.vcpus);
+        Ok(match online {
+            Some(online) if online == vcpus => Wait::Done(()),
+            other => Wait::NotYet(format!("{other:?} vCPUs")),
+        })
+    })
+    .within(guest.deadlines().boot)
+    .await?;
+    Ok(())
 }
 
 /// Both views must show this power state.

@@ -175,17 +175,16 @@ impl Suite {
 
     /// Why the host cannot be held against a check.
     fn absent(&self, check: &Check) -> Option<String> {
-        if check.hosts > 1 && self.second.is_none() {
-            return Some("no second host was given".to_owned());
-        }
         let hosts = std::iter::once(&self.host).chain(self.second.iter().take(check.hosts - 1));
-        hosts.flat_map(|host| check.needs.iter().map(move |need| (host, need))).find_map(
-            |(host, need)| {
-                let lacks = !host.abilities().has(*need);
-                let reason = host.abilities().reason(*need).unwrap_or("no reason was given");
-                lacks.then(|| format!("{need}: {reason}"))
-            },
-        )
+        let mut needs = hosts.flat_map(|host| check.needs.iter().map(move |need| (host, need)));
+        let lacking = needs.find_map(|(host, need)| {
+            let lacks = !host.abilities().has(*need);
+            let reason = host.abilities().reason(*need).unwrap_or("no reason was given");
+            lacks.then(|| format!("{need}: {reason}"))
+        });
+        // What the host lacks would be so with a second one too.
+        let alone = check.hosts > 1 && self.second.is_none();
+        lacking.or_else(|| alone.then(|| "no second host was given".to_owned()))
     }
 
     /// Holds the host against one check. `stood` is what stood on it after the check before, where

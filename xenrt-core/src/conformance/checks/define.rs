@@ -1,7 +1,7 @@
 //! What a guest is when it was just defined.
 
 use crate::conformance::check::Check;
-use crate::conformance::context::{CheckContext, power_is};
+use crate::conformance::context::{CheckContext, has_online, power_is};
 use crate::conformance::problem::{Outcome, Problem, ensure, invalid, not_found, refused, same};
 use crate::model::{DiskSpec, GuestSpec, MacAddress, Memory, PowerState, VifSpec};
 use crate::{Error, ToolstackErrorKind};
@@ -51,8 +51,8 @@ pub(super) const CHECKS: &[Check] = &[
             let guest = cx.host().create_guest(&spec).await?;
             let view = guest.view().await?;
             same("vCPUs and maximum", (view.vcpus, view.max_vcpus), (2, 3))?;
-            guest.start_paused().await?;
-            same("vCPUs of its domain", guest.domain().await?.map(|d| d.vcpus), Some(2))
+            guest.start().await?;
+            has_online(&guest, 2).await
         })
     }),
     Check::quick("define.memory", "a guest has the memory that was asked for", |cx| {

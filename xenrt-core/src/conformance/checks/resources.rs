@@ -2,7 +2,7 @@
 
 use crate::ToolstackErrorKind;
 use crate::conformance::check::Check;
-use crate::conformance::context::{power_is, without_effect};
+use crate::conformance::context::{has_online, power_is, without_effect};
 use crate::conformance::problem::{Problem, ensure, refused, same};
 use crate::model::{Ability, Memory, PowerState, ShutdownMode};
 
@@ -48,8 +48,8 @@ pub(super) const CHECKS: &[Check] = &[
             Box::pin(async move {
                 let guest = cx.halted("a").await?;
                 guest.set_vcpus(2).await?;
-                guest.start_paused().await?;
-                same("vCPUs of its domain", guest.domain().await?.map(|d| d.vcpus), Some(2))?;
+                guest.start().await?;
+                has_online(&guest, 2).await?;
                 guest.check().await?;
                 guest.shutdown(ShutdownMode::Hard).await?;
                 Ok(guest.check().await?)
@@ -129,8 +129,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::quick("resources.most_vcpus", "a guest can have 8 vCPUs", |cx| {
         Box::pin(async move {
             let guest = cx.host().create_guest(&cx.spec("a").vcpus(8)).await?;
-            guest.start_paused().await?;
-            same("vCPUs of its domain", guest.domain().await?.map(|d| d.vcpus), Some(8))
+            guest.start().await?;
+            has_online(&guest, 8).await
         })
     }),
     Check::quick(
