@@ -17,6 +17,9 @@ use crate::{Error, Result};
 /// Takes the connection to a host away for a moment.
 type Cut = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// Who is told of each step before it is taken, by its number in the program.
+type Told = Arc<dyn Fn(usize, &Step) + Send + Sync>;
+
 /// How far and how an exploration goes.
 #[derive(Clone)]
 #[must_use = "give it to `explore`"]
@@ -27,6 +30,7 @@ pub struct Exploration {
     image: Option<String>,
     most_tries: usize,
     cut: Option<Cut>,
+    told: Option<Told>,
 }
 
 impl fmt::Debug for Exploration {
@@ -41,7 +45,7 @@ impl fmt::Debug for Exploration {
 impl Exploration {
     /// So many steps, drawn from this seed, over 3 guests.
     pub fn new(seed: u64, steps: usize) -> Self {
-        Self { seed, steps, guests: 3, image: None, most_tries: 300, cut: None }
+        Self { seed, steps, guests: 3, image: None, most_tries: 300, cut: None, told: None }
     }
 
     /// Over so many guests.
@@ -66,6 +70,13 @@ impl Exploration {
     /// the host and must see to it that it comes back by itself.
     pub fn cutting_connections(mut self, cut: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.cut = Some(Arc::new(cut));
+        self
+    }
+
+    /// Calls `told` before each step with its number in the program, from 0; while a program is
+    /// shortened, for those of each that is tried.
+    pub fn on_step(mut self, told: impl Fn(usize, &Step) + Send + Sync + 'static) -> Self {
+        self.told = Some(Arc::new(told));
         self
     }
 }
@@ -139,6 +150,9 @@ async fn run(
         // A step whose ground was taken away with another one does nothing.
         if !model.allows(step) {
             continue;
+        }
+        if let Some(told) = &exploration.told {
+            told(at, step);
         }
         let done = take(exploration, hosts, &image, &model, &mut players, step).await;
         model.apply(step);
