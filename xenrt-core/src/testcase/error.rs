@@ -12,7 +12,8 @@ pub type TestResult<T = (), E = TestError> = std::result::Result<T, E>;
 /// Why a test did not pass, and who is to blame.
 ///
 /// Made by `?` from any error: errors of this library know who is to blame (see
-/// [`Error::blame`]); any other error speaks of the harness. Or made on purpose:
+/// [`Error::blame`]), where an ability that the host has not got is a skip; any other error speaks
+/// of the harness. Or made on purpose:
 /// [`product`](Self::product) for a verdict on the product, [`skip`](Self::skip) for a test that
 /// finds that it cannot say anything here.
 ///
@@ -96,6 +97,11 @@ impl<E: StdError + Send + Sync + 'static> From<E> for TestError {
     fn from(error: E) -> Self {
         let source: Box<dyn StdError + Send + Sync> = Box::new(error);
         let blame = if let Some(error) = source.downcast_ref::<Error>() {
+            // What a host has not got is nobody's fault; a test that names it beforehand
+            // (`requires`) is skipped before anything is built.
+            if matches!(error, Error::Unsupported { .. }) {
+                return Self { verdict: Verdict::Skip, context: Vec::new(), source };
+            }
             error.blame()
         } else if let Some(error) = source.downcast_ref::<RemoteError>() {
             error.blame()
@@ -132,6 +138,17 @@ impl fmt::Debug for TestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_host_has_not_got_is_a_skip() {
+        let error: TestError = Error::Unsupported {
+            toolstack: "libvirt".into(),
+            ability: crate::model::Ability::LiveMigration,
+            reason: Some("there is one host".into()),
+        }
+        .into();
+        assert!(error.is_skip() && error.to_string().contains("there is one host"), "{error}");
+    }
 
     #[test]
     fn anything_converts_and_the_blame_is_kept() {
