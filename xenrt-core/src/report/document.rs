@@ -179,6 +179,9 @@ pub struct TestDocument {
     /// What was found in consoles and logs while it ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<FindingDocument>,
+    /// What its guests looked like when it had ended, a line each, where the run was asked to tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
     /// Files of evidence, relative to the folder of the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,

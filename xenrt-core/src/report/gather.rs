@@ -189,6 +189,7 @@ struct Building {
     warnings: Vec<String>,
     findings: Vec<FindingDocument>,
     evidence: Vec<String>,
+    observed: Vec<String>,
     log: Log,
     last: f64,
     steps_left_out: usize,
@@ -236,6 +237,9 @@ impl Building {
                 push(&mut self.findings, finding(source, pattern, excerpt));
             }
             EventKind::Evidence { file } => push(&mut self.evidence, file.clone()),
+            EventKind::Observed { object, state } => {
+                push(&mut self.observed, format!("{object}: {state}"));
+            }
             EventKind::Undone { undo, error: Some(error), .. } => {
                 push(&mut self.warnings, format!("could not {undo}: {error}"));
             }
@@ -344,6 +348,7 @@ impl Building {
             values: self.values,
             warnings: self.warnings,
             findings: self.findings,
+            observed: self.observed,
             evidence: self.evidence,
             log: self.log.document(),
             left_out,

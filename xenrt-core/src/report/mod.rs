@@ -4,6 +4,7 @@
 //! [`Journal`] that is [replayed](replay), and shows the same either way.
 
 mod collector;
+mod compare;
 mod console;
 mod document;
 mod gather;
@@ -15,6 +16,7 @@ mod reporter;
 mod spill;
 mod text;
 
+pub use compare::{ComparedResult, ComparedRun, ComparedTest, Comparison};
 pub use console::Console;
 pub use document::{
     AttemptDocument, CountsDocument, FindingDocument, LogDocument, LogEntryDocument, LogKind,

@@ -274,6 +274,15 @@ pub enum EventKind {
         /// In what: `Mbit/s`.
         unit: String,
     },
+    /// What a guest looks like when the test has ended, where the run was
+    /// [asked to tell](super::RunOptions::observe).
+    Observed {
+        /// The guest: `guest tiny`.
+        object: String,
+        /// How the toolstack and the hypervisor have it, in words that do not depend on the
+        /// toolstack.
+        state: String,
+    },
     /// Something bad was found in what an object wrote while the test ran: the panic of a kernel on
     /// a console, an Oops in a log. It is evidence and not a verdict.
     Finding {

@@ -8,7 +8,9 @@ use tokio::time::timeout;
 use super::body::Task;
 use super::panics::catch;
 use super::{EventKind, Events, Level};
-use crate::model::{ExpectedGuest, Guest, Host, HostInventory, PowerState, Undo};
+use crate::model::{
+    DomainView, ExpectedGuest, Guest, GuestView, Host, HostInventory, PowerState, Undo,
+};
 use crate::seconds::Readable;
 use crate::testcase::{Outcome, Phase, TestContext};
 use crate::{Blame, Error, ToolstackErrorKind};
@@ -45,6 +47,9 @@ pub(super) async fn check(cx: &TestContext) -> Result<(), Outcome> {
         (!reachable).then(|| (Blame::Product, message()))
     });
     let (guests, hosts) = tokio::join!(join_all(guests), join_all(hosts));
+    if cx.shared().observe {
+        observe(cx).await;
+    }
     let found: Vec<_> = hosts.into_iter().chain(guests).flatten().collect();
     if found.is_empty() {
         return Ok(());
@@ -56,6 +61,49 @@ pub(super) async fn check(cx: &TestContext) -> Result<(), Outcome> {
         Some(_) => Outcome::Failed { phase, message },
         None => Outcome::Errored { phase, blame: found[0].0, message },
     })
+}
+
+/// Tells what the guests of a test look like. One that cannot be looked at is told as such: whether
+/// that is wrong is for the checks to say.
+async fn observe(cx: &TestContext) {
+    let reserve = cx.shared().cleanup_reserve;
+    let looks = cx.guests_used().into_iter().map(|guest| async move {
+        let both = async { tokio::try_join!(guest.view(), guest.domain()) };
+        let state = match timeout(reserve, both).await {
+            Ok(Ok((view, domain))) => state_of(&view, domain.as_ref()),
+            Ok(Err(error)) => match error.toolstack_kind() {
+                Some(ToolstackErrorKind::NoSuchObject) => return None,
+                _ => "cannot be looked at".to_owned(),
+            },
+            Err(_) => format!("did not answer within {}", Readable(reserve)),
+        };
+        Some((format!("guest {}", guest.name()), state))
+    });
+    for (object, state) in join_all(looks).await.into_iter().flatten() {
+        cx.send(EventKind::Observed { object, state });
+    }
+}
+
+/// A guest in words that are the same on all toolstacks: no names of devices, no memory that a
+/// hypervisor rounds.
+fn state_of(view: &GuestView, domain: Option<&DomainView>) -> String {
+    let number = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    let domain = domain.map_or_else(
+        || "no domain".to_owned(),
+        |domain| format!("domain {}, {}", domain.power, number(domain.vcpus as usize, "vCPU")),
+    );
+    format!(
+        "{}, {} of {}, {}, {}, {}; {domain}",
+        view.power,
+        number(view.vcpus as usize, "vCPU"),
+        view.max_vcpus,
+        view.memory,
+        number(view.disks.len(), "disk"),
+        number(view.vifs.len(), "VIF"),
+    )
 }
 
 /// Undoes all that the test created or registered, the last first. What could not be undone is

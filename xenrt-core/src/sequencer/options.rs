@@ -74,6 +74,9 @@ pub struct RunOptions {
     /// What the plan and the lab were made from, for the journal: what it takes to
     /// [resume](super::resume()) the run in another process.
     pub origin: RunOrigin,
+    /// Whether it is written down after each test what its guests look like, also where they are
+    /// as they should be: to be [held against](crate::report::Comparison) another run.
+    pub observe: bool,
     /// Who else is told about everything that happens.
     pub reporters: Vec<Box<dyn Reporter>>,
 }
@@ -98,6 +101,7 @@ impl RunOptions {
             allow_leaks: false,
             journal: true,
             origin: RunOrigin::default(),
+            observe: false,
             reporters: Vec::new(),
         }
     }

@@ -148,6 +148,7 @@ pub(super) async fn go(
         run_folder: options.run_folder,
         test_timeout: options.test_timeout,
         cleanup_reserve: options.cleanup_reserve,
+        observe: options.observe,
         grace: options.grace,
         time_limit: options.time_limit,
         finally_reserve: options.finally_reserve,
@@ -235,6 +236,7 @@ struct Runner {
     run_folder: PathBuf,
     test_timeout: Duration,
     cleanup_reserve: Duration,
+    observe: bool,
     grace: Duration,
     time_limit: Option<Duration>,
     finally_reserve: Duration,
@@ -318,6 +320,7 @@ impl Runner {
                 cancel: self.cancel.clone(),
                 test_timeout: self.test_timeout,
                 cleanup_reserve: self.cleanup_reserve,
+                observe: self.observe,
                 grace: self.grace,
             });
             let walk = Walk::new(shared, Arc::clone(&preparation), limits);

@@ -44,6 +44,7 @@ pub(crate) struct RunShared {
     pub(crate) cancel: CancelHandle,
     pub(crate) test_timeout: Duration,
     pub(crate) cleanup_reserve: Duration,
+    pub(crate) observe: bool,
     pub(crate) grace: Duration,
 }
 
