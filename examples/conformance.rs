@@ -1,17 +1,19 @@
 //! The contract of hosts and guests as a suite, on hosts of the virtual lab, of yours, or on simulated ones.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use futures::stream::{self, StreamExt as _};
 use miette::{IntoDiagnostic, Report};
-use xenrt::conformance::{Check, Cost, Profile, Suite, checks, mutants};
-use xenrt::lab::{HostDemand, LabFile, LabProvider as _};
+use xenrt::conformance::{Check, Cost, Profile, Suite, Verdict, checks, mutants};
+use xenrt::lab::{HostDemand, LabFile};
 use xenrt::model::Host;
 use xenrt::seconds::Readable;
 use xenrt::sim::virtual_time;
-use xenrt::virtual_lab::VirtualLabProvider;
+use xenrt_examples::{Place, PlaceArgs};
 
 /// Holds a toolstack against the contract of hosts and guests, one check a sentence.
 ///
@@ -20,26 +22,43 @@ use xenrt::virtual_lab::VirtualLabProvider;
 #[command(after_help = "Examples:
   conformance                                       real Xen hosts in the virtual lab (xl)
   conformance --sim                                 the simulated toolstack, in virtual time
+  conformance --on sim,libvirt-test,libvirt-qemu,xl,libvirt-xen   every toolstack that needs no hardware
   conformance --lab lab.toml --host rack1-a         a host of yours
   conformance --lab lab.toml --host a --second b    with a second one, for migration
   conformance --lab lab.toml --filter power. --filter memory. --junit out.xml
   conformance --mutants                             broken toolstacks, which the suite must turn red")]
 struct Args {
-    /// Run on the simulated toolstack
-    #[arg(long, help_heading = "Where", conflicts_with_all = ["lab", "host", "second"])]
+    /// Run on the simulated toolstack: the same as --on sim
+    #[arg(long, help_heading = "Where", conflicts_with_all = ["lab", "host", "second", "on"])]
     sim: bool,
 
-    /// Run on hosts of this lab file (TOML) instead of the virtual lab
-    #[arg(long, value_name = "FILE", help_heading = "Where")]
-    lab: Option<PathBuf>,
+    /// Where the hosts come from.
+    #[command(flatten)]
+    place: PlaceArgs,
 
     /// The host of the lab file; the first one where none is named
-    #[arg(long, value_name = "NAME", help_heading = "Where", requires = "lab")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Where",
+        requires = "lab",
+        conflicts_with = "on"
+    )]
     host: Option<String>,
 
     /// A second host of the lab file, for checks that move guests
-    #[arg(long, value_name = "NAME", help_heading = "Where", requires = "lab")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Where",
+        requires = "lab",
+        conflicts_with = "on"
+    )]
     second: Option<String>,
+
+    /// Run in all places of --on at the same time instead of one after the other
+    #[arg(long, help_heading = "Where", requires = "on")]
+    together: bool,
 
     /// The guest image; the first one of the host where none is named
     #[arg(long, value_name = "NAME", help_heading = "Where")]
@@ -63,7 +82,7 @@ struct Args {
     list: bool,
 
     /// Hold the suite against broken toolstacks, each of which it must turn red
-    #[arg(long, conflicts_with_all = ["sim", "lab"])]
+    #[arg(long, conflicts_with_all = ["sim", "lab", "on"])]
     mutants: bool,
 
     /// Write the results as JUnit XML to this file
@@ -94,42 +113,116 @@ fn run(args: &Args) -> miette::Result<bool> {
         checks().for_each(list);
         return Ok(true);
     }
-    let profile = match &args.lab {
-        Some(lab) => xenrt::block_on(on_lab(args, lab)).into_diagnostic()??,
-        None if !args.sim => xenrt::block_on(on_the_virtual_lab(args)).into_diagnostic()??,
-        None => {
-            let lab = mutants::lab().build();
-            let suite = suite(args, lab.host(0), Some(lab.host(1)))?;
-            virtual_time(suite.run()).into_diagnostic()?
+    let places = if args.sim { vec![Place::Sim] } else { args.place.places()? };
+    let several = places.len() > 1;
+    let mut profiles: Vec<(Place, miette::Result<Profile>)> = Vec::new();
+    // Virtual time has a runtime of its own.
+    for place in places.iter().filter(|place| **place == Place::Sim) {
+        profiles.push((place.clone(), simulated(args, several)));
+    }
+    let real: Vec<&Place> = places.iter().filter(|place| **place != Place::Sim).collect();
+    let at_once = if args.together { real.len().max(1) } else { 1 };
+    let runs = real
+        .into_iter()
+        .map(|place| async move { (place.clone(), on_place(args, place, several).await) });
+    let runs = async { stream::iter(runs).buffered(at_once).collect::<Vec<_>>().await };
+    profiles.extend(xenrt::block_on(runs).into_diagnostic()?);
+    profiles.sort_by_key(|(place, _)| places.iter().position(|own| own == place));
+
+    let mut conforms = true;
+    let mut broken = None;
+    for (place, profile) in profiles {
+        match profile {
+            Ok(profile) => {
+                conforms &= profile.conforms();
+                show(args, &place, &profile, several)?;
+            }
+            Err(error) if !several => return Err(error),
+            Err(error) => {
+                anstream::eprintln!("{place}: {error:?}");
+                broken = Some(Report::msg("not every place could be tried"));
+            }
         }
-    };
+    }
+    broken.map_or(Ok(conforms), Err)
+}
+
+/// What a place turned out to be: its counts, what is red, and why abilities are absent.
+fn show(args: &Args, place: &Place, profile: &Profile, several: bool) -> miette::Result<()> {
     anstream::println!("\n{}", profile.summary());
+    for check in profile.red() {
+        anstream::println!(
+            "  {:<8} {}: {}",
+            check.verdict.name(),
+            check.name,
+            check.verdict.message()
+        );
+    }
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for check in &profile.checks {
+        if let Verdict::AbilityAbsent(reason) = &check.verdict {
+            *reasons.entry(reason).or_default() += 1;
+        }
+    }
+    for (reason, count) in reasons {
+        anstream::println!("  absent   {count} checks: {reason}");
+    }
     for object in &profile.left {
         anstream::println!("left on the host: {object}");
     }
+    // Each place has a file of its own: out.xml becomes out-xl.xml.
+    let own = |path: &Path| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let end = path.extension().map(|end| format!(".{}", end.to_string_lossy()));
+        let name = format!("{stem}-{place}{}", end.unwrap_or_default());
+        if several { path.with_file_name(name) } else { path.to_owned() }
+    };
     if let Some(path) = &args.junit {
-        write(path, &profile.to_junit().into_diagnostic()?)?;
+        write(&own(path), &profile.to_junit().into_diagnostic()?)?;
     }
     if let Some(path) = &args.json {
-        write(path, &profile.to_json().into_diagnostic()?)?;
+        write(&own(path), &profile.to_json().into_diagnostic()?)?;
     }
-    Ok(profile.conforms())
+    Ok(())
 }
 
-/// Two hosts, so that guests can be moved. They end with this program, however it ends.
-async fn on_the_virtual_lab(args: &Args) -> miette::Result<Profile> {
-    let lab = VirtualLabProvider::new();
-    let demands =
-        ["0", "1"].map(|name| HostDemand { name: name.to_owned(), ..HostDemand::default() });
+fn simulated(args: &Args, several: bool) -> miette::Result<Profile> {
+    let lab = mutants::lab().build();
+    let suite = suite(args, &Place::Sim, several, lab.host(0), Some(lab.host(1)))?;
+    virtual_time(suite.run()).into_diagnostic()
+}
+
+/// Two hosts where there are two, so that guests can be moved. Hosts that are not of a lab file end
+/// with this program, however it ends.
+async fn on_place(args: &Args, place: &Place, several: bool) -> miette::Result<Profile> {
+    if *place == Place::LabFile {
+        return on_lab(args, several).await;
+    }
+    let provider = args.place.provider_of(place, false)?;
+    // libvirt's driver for tests has one host, and a host of a lab file is the one that was named.
+    let count = if matches!(place, Place::LibvirtTest | Place::LabHost(_)) { 1 } else { 2 };
+    let demands: Vec<HostDemand> = (0..count)
+        .map(|number| HostDemand { name: number.to_string(), ..HostDemand::default() })
+        .collect();
     let note = |note: xenrt::lab::LabNote| anstream::eprintln!("{}", note.message);
-    let mut hosts = lab.acquire(&demands, &note).await.into_diagnostic()?.into_iter();
-    let host = hosts.next().ok_or_else(|| Report::msg("the virtual lab gave no host"))?;
-    let profile = suite(args, host, hosts.next())?.run().await;
-    lab.release().await.into_diagnostic()?;
-    Ok(profile)
+    let acquired = provider.acquire(&demands, &note).await.into_diagnostic();
+    let profile = match acquired.map(Vec::into_iter) {
+        Ok(mut hosts) => {
+            let host = hosts.next().ok_or_else(|| Report::msg("the lab gave no host"))?;
+            let suite = suite(args, place, several, host, hosts.next());
+            match suite {
+                Ok(suite) => Ok(suite.run().await),
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    provider.release().await.into_diagnostic()?;
+    profile
 }
 
-async fn on_lab(args: &Args, path: &Path) -> miette::Result<Profile> {
+async fn on_lab(args: &Args, several: bool) -> miette::Result<Profile> {
+    let path = args.place.lab.as_deref().unwrap_or(Path::new(""));
     let lab = LabFile::read(path).into_diagnostic()?;
     let toolstacks = xenrt_examples::toolstacks();
     let known = || lab.hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -150,10 +243,16 @@ async fn on_lab(args: &Args, path: &Path) -> miette::Result<Profile> {
         Some(name) => Some(connect(Some(name)).await?),
         None => None,
     };
-    Ok(suite(args, host, second)?.run().await)
+    Ok(suite(args, &Place::LabFile, several, host, second)?.run().await)
 }
 
-fn suite(args: &Args, host: Arc<dyn Host>, second: Option<Arc<dyn Host>>) -> miette::Result<Suite> {
+fn suite(
+    args: &Args,
+    place: &Place,
+    several: bool,
+    host: Arc<dyn Host>,
+    second: Option<Arc<dyn Host>>,
+) -> miette::Result<Suite> {
     let cost = match args.cost.as_str() {
         "quick" => Cost::Quick,
         "boots" => Cost::Boots,
@@ -172,6 +271,7 @@ fn suite(args: &Args, host: Arc<dyn Host>, second: Option<Arc<dyn Host>>) -> mie
     if suite.chosen().is_empty() {
         return Err(Report::msg("no check has such a name; see --list"));
     }
+    let before = if several { format!("{place:<12} ") } else { String::new() };
     let width = suite.chosen().iter().map(|check| check.name.len()).max().unwrap_or(0);
     Ok(suite.on_result(move |result| {
         let time = Readable(result.seconds.0).to_string();
@@ -180,7 +280,7 @@ fn suite(args: &Args, host: Arc<dyn Host>, second: Option<Arc<dyn Host>>) -> mie
             "" => &result.proves,
             message => message,
         };
-        anstream::println!("{verdict:<8} {time:>11}  {:<width$}  {told}", result.name);
+        anstream::println!("{before}{verdict:<8} {time:>11}  {:<width$}  {told}", result.name);
     }))
 }
 

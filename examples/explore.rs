@@ -1,6 +1,6 @@
 //! Random programs of verbs on hosts of yours or on simulated ones, shrunk when something is wrong.
 
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use miette::{IntoDiagnostic, Report};
 use xenrt::explore::{Exploration, Found, explore};
-use xenrt::lab::LabFile;
+use xenrt::lab::HostDemand;
 use xenrt::model::Host;
 use xenrt::sim::{Defect, SimLab, SimTiming, virtual_time};
+use xenrt_examples::{Place, PlaceArgs};
 
 /// Draws a program of legal verbs over several guests, runs it, and looks at every view after each
 /// step. What fails is shortened and printed as a test case.
@@ -20,15 +21,16 @@ use xenrt::sim::{Defect, SimLab, SimTiming, virtual_time};
 #[command(after_help = "Examples:
   explore --sim --steps 2000 --seed 7
   explore --sim --defect VcpusIgnoredAboveOne      find a planted bug
+  explore --on libvirt-qemu,xl --steps 300         real hosts that need no hardware, one after the other
   explore --lab lab.toml --steps 300               on all hosts of a lab file")]
 struct Args {
-    /// Explore simulated hosts, in virtual time
-    #[arg(long, conflicts_with = "lab")]
+    /// Explore simulated hosts, in virtual time: the same as --on sim
+    #[arg(long, conflicts_with_all = ["lab", "on"], help_heading = "Where")]
     sim: bool,
 
-    /// Explore the hosts of this lab file (TOML), which must be of one toolstack
-    #[arg(long, value_name = "FILE", required_unless_present = "sim")]
-    lab: Option<PathBuf>,
+    /// Where the hosts come from; all those of a lab file are of one toolstack.
+    #[command(flatten)]
+    place: PlaceArgs,
 
     /// What the program is drawn from; a seed repeats its program
     #[arg(long, default_value_t = 1)]
@@ -47,7 +49,7 @@ struct Args {
     image: Option<String>,
 
     /// Plant this bug in the simulated toolstack
-    #[arg(long, value_name = "DEFECT", requires = "sim")]
+    #[arg(long, value_name = "DEFECT")]
     defect: Option<String>,
 }
 
@@ -63,19 +65,46 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> miette::Result<bool> {
+    let places = if args.sim { vec![Place::Sim] } else { args.place.places()? };
+    if args.defect.is_some() && places != [Place::Sim] {
+        return Err(Report::msg("--defect plants a bug in the simulated toolstack: --sim"));
+    }
+    let mut fine = true;
+    for place in &places {
+        if places.len() > 1 {
+            anstream::println!("on {place}:");
+        }
+        fine &= run_in(args, place)?;
+    }
+    Ok(fine)
+}
+
+fn run_in(args: &Args, place: &Place) -> miette::Result<bool> {
     let mut exploration = Exploration::new(args.seed, args.steps).guests(args.guests);
     if let Some(image) = &args.image {
         exploration = exploration.image(image);
     }
     let started = Instant::now();
-    let found = match &args.lab {
-        Some(lab) => xenrt::block_on(on_lab(exploration, lab)).into_diagnostic()??,
-        None => simulated(args, exploration)?,
+    let found = match place {
+        Place::Sim => simulated(args, exploration)?,
+        place => {
+            let terminal = std::io::stderr().is_terminal();
+            let exploration = exploration.on_step(move |number, step| {
+                if terminal {
+                    anstream::eprint!("\r\x1b[K{number}: {step}");
+                }
+            });
+            let found = xenrt::block_on(on_place(args, place, exploration)).into_diagnostic()?;
+            if terminal {
+                anstream::eprint!("\r\x1b[K");
+            }
+            found?
+        }
     };
     let seconds = started.elapsed().as_secs_f64();
     anstream::print!("{found}");
     let Some(failure) = &found.failure else {
-        anstream::println!("{:.0} steps/s", found.steps as f64 / seconds);
+        anstream::println!("{:.3} steps/s", found.steps as f64 / seconds);
         return Ok(true);
     };
     let image = args.image.as_deref().unwrap_or("generic-linux");
@@ -111,16 +140,38 @@ fn simulated(args: &Args, exploration: Exploration) -> miette::Result<Found> {
     virtual_time(explore(exploration, hosts)).into_diagnostic()?.into_diagnostic()
 }
 
-async fn on_lab(exploration: Exploration, path: &Path) -> miette::Result<Found> {
-    let lab = LabFile::read(path).into_diagnostic()?;
-    let toolstacks = xenrt_examples::toolstacks();
-    let mut hosts: Vec<Arc<dyn Host>> = Vec::new();
-    for entry in &lab.hosts {
-        let toolstack = toolstacks.iter().find(|own| own.name() == entry.toolstack);
-        let toolstack = toolstack.ok_or_else(|| {
-            Report::msg(format!("this program does not know the toolstack {:?}", entry.toolstack))
-        })?;
-        hosts.push(toolstack.connect(entry).await.into_diagnostic()?);
-    }
-    explore(exploration, || async { Ok(hosts.clone()) }).await.into_diagnostic()
+/// Real hosts: the same for each program, which removes what it made.
+async fn on_place(args: &Args, place: &Place, exploration: Exploration) -> miette::Result<Found> {
+    let provider = args.place.provider_of(place, false)?;
+    let count = match place {
+        Place::LibvirtTest => 1,
+        Place::LabFile | Place::LabHost(_) => provider.machines().unwrap_or(1),
+        _ => 2,
+    };
+    let demands: Vec<HostDemand> = (0..count)
+        .map(|number| HostDemand { name: number.to_string(), ..HostDemand::default() })
+        .collect();
+    let note = |note: xenrt::lab::LabNote| anstream::eprintln!("{}", note.message);
+    let hosts: miette::Result<Vec<Arc<dyn Host>>> =
+        provider.acquire(&demands, &note).await.into_diagnostic();
+    let found = match hosts {
+        Ok(hosts) => {
+            let exploration = cutting_connections(exploration, &hosts);
+            explore(exploration, || async { Ok(hosts.clone()) }).await.into_diagnostic()
+        }
+        Err(error) => Err(error),
+    };
+    provider.release().await.into_diagnostic()?;
+    found
+}
+
+/// The shell of a host that is cut makes its next connection by itself.
+fn cutting_connections(exploration: Exploration, hosts: &[Arc<dyn Host>]) -> Exploration {
+    let shells: Vec<_> = hosts.iter().map(|host| (host.name().to_owned(), host.dom0())).collect();
+    exploration.cutting_connections(move |name| {
+        for (_, shell) in shells.iter().filter(|(own, _)| own == name) {
+            let shell = Arc::clone(shell);
+            tokio::spawn(async move { shell.reset().await });
+        }
+    })
 }

@@ -49,12 +49,17 @@ pub struct PlaceArgs {
     #[arg(long, value_name = "FILE", help_heading = "Where")]
     pub lab: Option<PathBuf>,
 
+    /// Run there: xl or libvirt-xen (the virtual lab), libvirt-qemu, libvirt-test, sim, or a host of the
+    /// lab file. Several, with commas, are held against each other
+    #[arg(long, value_name = "PLACE", value_delimiter = ',', help_heading = "Where")]
+    pub on: Vec<String>,
+
     /// Keep images and snapshots of the virtual lab in this folder
-    #[arg(long, value_name = "DIR", conflicts_with = "lab", help_heading = "Where")]
+    #[arg(long, value_name = "DIR", help_heading = "Where")]
     pub cache: Option<PathBuf>,
 
     /// Do not install Debian packages that the virtual lab lacks; say which, and stop
-    #[arg(long, conflicts_with = "lab", help_heading = "Where")]
+    #[arg(long, help_heading = "Where")]
     pub no_install: bool,
 }
 

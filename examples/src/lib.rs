@@ -4,12 +4,14 @@
 
 mod args;
 mod past;
+mod places;
 mod reports;
 mod run;
 mod toolstacks;
 
 pub use args::{PlaceArgs, RunArgs, SelectArgs};
 pub use past::{Read, ReplayArgs, RerunArgs, ResumeArgs, replay, rerun, resume};
+pub use places::Place;
 pub use reports::ReportArgs;
 pub use run::{BuiltInSequence, Source, log_to_stderr, run, run_source};
 pub use toolstacks::toolstacks;

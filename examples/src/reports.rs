@@ -22,6 +22,16 @@ pub struct ReportArgs {
 }
 
 impl ReportArgs {
+    /// The same files in a folder of one of several runs, and JSON in any case: it is what they are
+    /// compared by.
+    pub(crate) fn below(&self, folder: &Path) -> Self {
+        let own = |file: &Option<PathBuf>| {
+            file.as_ref().and_then(|file| file.file_name()).map(|name| folder.join(name))
+        };
+        let json = own(&self.json).unwrap_or_else(|| folder.join(JsonReport::FILE));
+        Self { html: own(&self.html), json: Some(json), junit: own(&self.junit) }
+    }
+
     /// Adds the console, and the reports: a page and JUnit in the folder of the run, and what was
     /// asked for besides.
     pub(crate) fn for_run(&self, options: RunOptions, folder: &Path) -> RunOptions {

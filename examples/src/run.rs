@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use miette::{IntoDiagnostic, Report};
-use xenrt::lab::{LabFile, LabFileProvider, LabProvider};
+use miette::{Context as _, IntoDiagnostic, Report};
+use xenrt::lab::LabProvider;
+use xenrt::report::{Comparison, ReportDocument};
 use xenrt::sequence::Sequence;
 use xenrt::sequencer::{
-    self, CancelHandle, ExitCode, Keep, Plan, RunOptions, RunOrigin, SequenceOrigin,
+    self, CancelHandle, ExitCode, Keep, Plan, RunOptions, RunOrigin, RunReport, SequenceOrigin,
     cancel_on_ctrl_c,
 };
 use xenrt::testcase::Registry;
-use xenrt::virtual_lab::{Lifetime, Missing, VirtualLabProvider};
 
-use crate::{PlaceArgs, RunArgs, toolstacks};
+use crate::{Place, PlaceArgs, RunArgs};
 
 /// The sequence that a program runs when it is not given another one.
 #[derive(Debug, Clone, Copy)]
@@ -103,18 +103,83 @@ pub(crate) async fn run_plan(
         None if args.dry_run => PathBuf::from("runs"),
         None => default_folder()?,
     };
-    args.place.note(&mut origin);
-    let mut options = RunOptions::new(&folder).provider(args.place.provider(args.keep)?);
+    let places = args.place.places()?;
+    if args.keep && places.len() > 1 {
+        return Err(Report::msg("--keep keeps the hosts of one place, and --on names several"));
+    }
+    let cancel = CancelHandle::new();
+    cancel_on_ctrl_c(&cancel).into_diagnostic()?;
+    if let [place] = places.as_slice() {
+        args.place.note(&mut origin);
+        return Ok(run_in(plan, origin, &args, place, &folder, cancel).await?.exit_code);
+    }
+    compare(&plan, &origin, &args, &places, &folder, &cancel).await
+}
+
+/// Runs a plan in one place, with everything in `folder`.
+async fn run_in(
+    plan: Plan,
+    origin: RunOrigin,
+    args: &RunArgs,
+    place: &Place,
+    folder: &Path,
+    cancel: CancelHandle,
+) -> miette::Result<RunReport> {
+    let mut options = RunOptions::new(folder).provider(args.place.provider_of(place, args.keep)?);
     options.origin = origin;
     options.selection = args.select.selection();
     options.dry_run = args.dry_run;
     options.keep = if args.keep { Keep::OnFailure } else { Keep::Never };
+    options.observe = args.place.on.len() > 1;
     if !args.dry_run {
-        options = args.reports.for_run(options, &folder);
+        options = args.reports.for_run(options, folder);
     }
-    let cancel = CancelHandle::new();
-    cancel_on_ctrl_c(&cancel).into_diagnostic()?;
-    Ok(sequencer::run(plan, options, cancel).await.exit_code)
+    Ok(sequencer::run(plan, options, cancel).await)
+}
+
+/// Runs a plan in one place after the other, and holds what was seen there against each other.
+async fn compare(
+    plan: &Plan,
+    origin: &RunOrigin,
+    args: &RunArgs,
+    places: &[Place],
+    folder: &Path,
+    cancel: &CancelHandle,
+) -> miette::Result<ExitCode> {
+    let mut documents = Vec::new();
+    for (place, name) in places.iter().zip(&args.place.on) {
+        let own = PlaceArgs::folder_of(place, folder);
+        let mut of_one = args.clone();
+        of_one.reports = args.reports.below(&own);
+        let mut origin = origin.clone();
+        PlaceArgs { on: vec![name.clone()], ..args.place.clone() }.note(&mut origin);
+        anstream::eprintln!("\non {place}:");
+        run_in(plan.clone(), origin, &of_one, place, &own, cancel.clone()).await?;
+        if args.dry_run {
+            continue;
+        }
+        let file = of_one.reports.json.unwrap_or_default();
+        let document = std::fs::read_to_string(&file)
+            .into_diagnostic()
+            .and_then(|text| serde_json::from_str::<ReportDocument>(&text).into_diagnostic());
+        let document = document.wrap_err_with(|| {
+            format!("the report of {place} cannot be read: {}", file.display())
+        })?;
+        documents.push((place.to_string(), document));
+        if cancel.is_cancelled() {
+            break;
+        }
+    }
+    if args.dry_run {
+        return Ok(ExitCode::AllPassed);
+    }
+    let comparison = Comparison::of(&documents);
+    anstream::print!("\n{comparison}");
+    let file = folder.join("comparison.json");
+    let text = serde_json::to_string_pretty(&comparison).into_diagnostic()?;
+    std::fs::write(&file, text).into_diagnostic()?;
+    anstream::println!("compared: {}", file.display());
+    Ok(comparison.exit_code())
 }
 
 fn source(args: &RunArgs, built_in: BuiltInSequence) -> miette::Result<Source> {
@@ -137,28 +202,20 @@ fn source(args: &RunArgs, built_in: BuiltInSequence) -> miette::Result<Source> {
 impl PlaceArgs {
     const CACHE: &str = "cache";
     const NO_INSTALL: &str = "no-install";
+    const ON: &str = "on";
 
-    /// Who gives the hosts. Those of a lab that may be kept outlive the program.
+    /// Who gives the hosts of the only place. Those of a lab that may be kept outlive the program.
     ///
     /// # Errors
-    /// A lab file that cannot be read.
+    /// A lab file that cannot be read, and several places.
     pub fn provider(&self, may_be_kept: bool) -> miette::Result<Arc<dyn LabProvider>> {
-        if let Some(path) = &self.lab {
-            let lab = LabFile::read(path).into_diagnostic()?;
-            let name = path.display().to_string();
-            return Ok(Arc::new(LabFileProvider::new(lab, name, toolstacks())));
+        match self.places()?.as_slice() {
+            [place] => self.provider_of(place, may_be_kept),
+            _ => Err(miette::miette!(
+                help = "name one of them",
+                "this goes on in one place, and --on names several"
+            )),
         }
-        let mut lab = VirtualLabProvider::new();
-        if let Some(cache) = &self.cache {
-            lab = lab.cache(cache);
-        }
-        if self.no_install {
-            lab = lab.missing(Missing::Refuse);
-        }
-        if may_be_kept {
-            lab = lab.lifetime(Lifetime::MayBeKept);
-        }
-        Ok(Arc::new(lab))
     }
 
     /// Notes them for whoever goes on with the run.
@@ -169,6 +226,9 @@ impl PlaceArgs {
             let cache = absolute(cache).display().to_string();
             origin.settings.insert(Self::CACHE.to_owned(), cache);
         }
+        if let [place] = self.on.as_slice() {
+            origin.settings.insert(Self::ON.to_owned(), place.clone());
+        }
         if self.no_install {
             origin.settings.insert(Self::NO_INSTALL.to_owned(), "yes".to_owned());
         }
@@ -176,14 +236,15 @@ impl PlaceArgs {
 
     /// Those of a run, but for what is said anew.
     pub(crate) fn or_of(self, origin: &RunOrigin) -> Self {
-        if self.lab.is_some() {
+        if self.lab.is_some() || !self.on.is_empty() {
             return self;
         }
-        let cache = self.cache.or_else(|| origin.settings.get(Self::CACHE).map(PathBuf::from));
         // A cache that is said anew means the virtual lab.
-        let lab = origin.lab.clone().filter(|_| cache.is_none());
+        let lab = origin.lab.clone().filter(|_| self.cache.is_none());
+        let on = origin.settings.get(Self::ON).filter(|_| self.cache.is_none()).cloned();
+        let cache = self.cache.or_else(|| origin.settings.get(Self::CACHE).map(PathBuf::from));
         let no_install = self.no_install || origin.settings.contains_key(Self::NO_INSTALL);
-        Self { lab, cache, no_install }
+        Self { lab, on: on.into_iter().collect(), cache, no_install }
     }
 }
 
