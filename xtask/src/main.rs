@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask setup | test | bench`.
+//! The project's own chores: `cargo xtask setup | test | run | bench`.
 
 mod bench;
 mod setup;
@@ -26,6 +26,17 @@ enum Chore {
         #[arg(value_parser = test::step_names(), value_name = "STEP")]
         only: Vec<String>,
     },
+    /// Install what is missing, then run one of the examples with every toolstack
+    ///
+    /// The contract of hosts and guests on all that needs no hardware:
+    /// `cargo xtask run conformance --on sim,libvirt-test,libvirt-qemu,xl,libvirt-xen`
+    Run {
+        /// The example: conformance, explore, sequence, testcase, hfx745, lab
+        example: String,
+        /// Its own arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<String>,
+    },
     /// Measure this project side by side with what one would use instead
     Bench(bench::Arguments),
     /// One measurement of `bench noop` in a process of its own
@@ -44,6 +55,9 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Setup => setup::run().map(|()| ExitCode::SUCCESS),
         Chore::Test { only } => setup::run().map(|()| test::run(&only)),
+        Chore::Run { example, arguments } => setup::run().and_then(|()| {
+            test::example(&example, &arguments).map_err(Box::<dyn std::error::Error>::from)
+        }),
         Chore::BenchNoop { tests } => {
             bench::noop_alone(tests).map_err(|error| -> Box<dyn std::error::Error> { error })
         }

@@ -167,6 +167,16 @@ const STEPS: &[Step] = &[
 /// All steps that are not among those of every submission.
 const NIGHTLY: &str = "nightly";
 
+/// Runs an example with all that is built by no default; its exit code is that of this program.
+pub(crate) fn example(name: &str, arguments: &[String]) -> std::io::Result<ExitCode> {
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["run", "--quiet", "--features", FEATURES, "--example", name, "--"])
+        .args(arguments)
+        .status()?;
+    // A program that a signal ended has no code.
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+}
+
 /// The names of the steps, in order, and of the group of those that take long.
 pub(crate) fn step_names() -> Vec<&'static str> {
     STEPS.iter().map(|step| step.name).chain([NIGHTLY]).collect()
