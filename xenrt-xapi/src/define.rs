@@ -10,9 +10,9 @@ use xenrt_core::model::{
 use xenrt_core::{Error, Result};
 
 use crate::bases::{BARE_TEMPLATE, Template, template_for};
-use crate::host::{HostShared, Making};
 use crate::observe::{self, Vbd};
 use crate::parse::{self, records, values};
+use crate::shared::{HostShared, Making};
 use crate::tokens::{TOKEN, made_as};
 use crate::xe::{self, Chain, Xe, XeCommand, XeError};
 use crate::{disks, requests};

@@ -58,6 +58,7 @@ mod power;
 mod product;
 mod requests;
 mod settings;
+mod shared;
 mod snapshots;
 mod storage;
 mod tasks;

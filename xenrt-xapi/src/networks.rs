@@ -8,8 +8,8 @@ use xenrt_core::nearest::hint;
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::error;
-use crate::host::HostShared;
 use crate::parse::{not_understood, records, values};
+use crate::shared::HostShared;
 use crate::xe::{Xe, XeCommand};
 
 /// The key in `other-config` of networks that this library made; no other is ever removed.

@@ -8,9 +8,9 @@ use xenrt_core::model::{DiskSpec, GuestAction, MacAddress, Memory, PowerState, V
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::guest::GuestShared;
-use crate::host::HostShared;
 use crate::observe::{self, Vbd, Vm};
 use crate::parse;
+use crate::shared::HostShared;
 use crate::xe::{self, ApiCode, ApiError, Chain, Xe, XeCommand, XeError};
 use crate::{define, disks, error, networks, settings};
 
