@@ -12,9 +12,14 @@
 //! from a real xapi.
 
 mod answer;
+mod client;
+mod database;
 mod defects;
 mod devices;
+mod diagnostics;
+mod drives;
 mod dry;
+mod help;
 mod hosts;
 mod life;
 mod lists;
