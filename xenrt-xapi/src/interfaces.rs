@@ -142,9 +142,9 @@ impl XapiHost {
             let (name, known) = (interface.to_string(), Vec::new());
             return Err(Error::NotFound { kind: "VLAN", name, known });
         };
-        match xe.run(&XeCommand::new("vlan-destroy").uuid(vlan)).await {
+        match xe.repeat(&XeCommand::new("vlan-destroy").uuid(vlan), |_| false).await {
             Err(error) if error.is_missing_object() => Ok(()),
-            result => result.map(drop).map_err(during),
+            result => result.map_err(during),
         }
     }
 

@@ -233,21 +233,14 @@ impl XapiHost {
             .param("currently-attached", "true");
         let pbds = xe.uuids(pbds).await.map_err(during)?;
         for pbd in pbds {
-            match xe.run(&XeCommand::new("pbd-unplug").uuid(pbd)).await {
+            match xe.repeat(&XeCommand::new("pbd-unplug").uuid(pbd), |_| false).await {
                 Err(error) if error.code() == Some(&ApiCode::DeviceAlreadyDetached) => {}
-                result => drop(result.map_err(during)?),
+                result => result.map_err(during)?,
             }
         }
-        match xe.run(&XeCommand::new(command).uuid(sr)).await {
+        match xe.repeat(&XeCommand::new(command).uuid(sr), |_| false).await {
             Err(error) if error.is_missing_object() => Ok(()),
-            Err(error) if error.is_ambiguous() => {
-                match xe.uuids(XeCommand::new("sr-list").uuid(sr)).await.map_err(during)?.as_slice()
-                {
-                    [] => Ok(()),
-                    _ => Err(during(error)),
-                }
-            }
-            result => result.map(drop).map_err(during),
+            result => result.map_err(during),
         }
     }
 }
@@ -340,7 +333,7 @@ impl Storages for XapiStorages {
         let object = format!("storage {:?}", spec.name);
         let mark =
             XeCommand::new("sr-param-set").uuid(uuid).param(format!("other-config:{MARK}"), "true");
-        if let Err(error) = self.0.xe().run(&mark).await {
+        if let Err(error) = self.0.xe().repeat(&mark, |_| false).await {
             // One that is not marked would never be removed.
             self.0.destroy_storage(uuid).await?;
             return Err(error.during("create", &object));
@@ -379,12 +372,8 @@ impl Storages for XapiStorages {
             .param("default-SR", value.as_str())
             .param("crash-dump-SR", value.as_str())
             .param("suspend-image-SR", value.as_str());
-        let done = match xe.run(&set).await {
-            // The same when it is done twice.
-            Err(error) if error.is_ambiguous() => xe.run(&set).await,
-            result => result,
-        };
-        done.map_err(during)?;
+        // The same when it is done twice.
+        xe.repeat(&set, |_| false).await.map_err(during)?;
         self.0.shared.set_default_sr(uuid);
         Ok(())
     }
