@@ -34,6 +34,7 @@
 //! | `xe_server`, `xe_port`, `xe_user` | where `xe` is to log in, when not through the local socket |
 //! | `xe_password_file` | a file on this machine with the password; also what a pool is joined with whose coordinator this is |
 
+mod addressing;
 mod bases;
 mod copies;
 mod define;
@@ -72,11 +73,12 @@ mod transfer;
 mod upkeep;
 pub mod xe;
 
+pub use addressing::{AddressFamily, Addressing, InterfaceAddressing, Ipv6Addressing};
 pub use copies::Compression;
 pub use guest::XapiGuest;
 pub use ha::HighAvailability;
 pub use host::XapiHost;
-pub use interfaces::{Addressing, BondMode, Interface};
+pub use interfaces::{BondMode, Interface};
 pub use licence::Licence;
 pub use migration::RemotePool;
 pub use pool::PoolHost;

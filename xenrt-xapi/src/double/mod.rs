@@ -11,6 +11,7 @@
 //! network, and to look at that from dom0. Its formats are held against outputs that were recorded
 //! from a real xapi.
 
+mod addresses;
 mod answer;
 mod client;
 mod database;

@@ -11,7 +11,7 @@ use super::rules::{self, Effect};
 use super::store::{Double, HOST_VARIABLE, STATE_VARIABLE};
 use super::world::World;
 use super::{
-    database, defects, devices, diagnostics, drives, help, hosts, life, lists, members,
+    addresses, database, defects, devices, diagnostics, drives, help, hosts, life, lists, members,
     networks, pools, storage, templates, traffic, xl,
 };
 
@@ -289,6 +289,7 @@ pub(super) fn carry_out(world: &mut World, request: &Request) -> Answer {
         devices::answer,
         storage::answer,
         networks::answer,
+        addresses::answer,
         hosts::answer,
         pools::answer,
         help::answer,

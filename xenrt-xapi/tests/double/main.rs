@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
 
+mod addresses;
 mod conformance;
 mod creating;
 mod dry;
