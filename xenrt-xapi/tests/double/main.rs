@@ -6,6 +6,7 @@ mod addresses;
 mod conformance;
 mod creating;
 mod dry;
+mod events;
 mod faults;
 mod life;
 mod management;
