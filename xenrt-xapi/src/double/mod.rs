@@ -22,6 +22,7 @@ mod drives;
 mod dry;
 mod help;
 mod hosts;
+mod iscsi;
 mod life;
 mod lists;
 mod members;

@@ -14,6 +14,7 @@ mod more;
 mod mutants;
 mod prepared;
 mod secrets;
+mod storage;
 mod transfer;
 mod upkeep;
 mod values;
