@@ -4,8 +4,8 @@ use uuid::Uuid;
 use xenrt_core::model::Memory;
 use xenrt_core::{Error, Result};
 
-use crate::host::HostShared;
 use crate::parse::{Record, records, values};
+use crate::shared::HostShared;
 use crate::xe::{Xe, XeCommand};
 
 /// The template of a guest without an image, or with one that has no disk of its own.

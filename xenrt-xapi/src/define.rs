@@ -1,6 +1,8 @@
 //! Defining a guest: installed from a template, then made what was specified.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use uuid::Uuid;
 use xenrt_core::lab::GuestImage;
@@ -10,9 +12,9 @@ use xenrt_core::model::{
 use xenrt_core::{Error, Result};
 
 use crate::bases::{BARE_TEMPLATE, Template, template_for};
-use crate::host::{HostShared, Making};
 use crate::observe::{self, Vbd};
 use crate::parse::{self, records, values};
+use crate::shared::{HostShared, Making};
 use crate::tokens::{TOKEN, made_as};
 use crate::xe::{self, Chain, Xe, XeCommand, XeError};
 use crate::{disks, requests};
@@ -245,33 +247,41 @@ impl Plan<'_> {
             .kept();
         let mut chain = vec![taken, install];
         chain.extend(self.completing(host, token));
-        let mut lost = false;
-        loop {
-            let Chain { mut outputs, error } = xe.run_chain(&chain).await;
-            let uuid = outputs.get(1).map(|made| parse::created(made));
-            return match (uuid, error) {
-                (Some(Err(error)), _) => Installed::No(error.into()),
-                (Some(Ok(uuid)), None) if outputs.len() == chain.len() => {
-                    let listed = outputs.pop().filter(|_| self.template.has_disks);
-                    Installed::Yes(uuid, Ok(listed.unwrap_or_default()))
+        let within: Duration = chain.iter().map(|command| xe.time_for(command)).sum();
+        let (lost, finds, chain) = (&AtomicBool::new(false), &made_as(token), &chain);
+        let installed = xe
+            .until_told(within, |left| async move {
+                if lost.load(Ordering::Relaxed)
+                    && let Some(uuid) = xe.settled(finds, left).await?
+                {
+                    return Ok(Installed::Yes(uuid, self.go_on(host, xe, uuid, token).await));
                 }
-                (Some(Ok(uuid)), Some(error)) if error.is_ambiguous() => {
-                    Installed::Yes(uuid, self.go_on(host, xe, uuid, token).await)
-                }
-                (Some(Ok(uuid)), error) => Installed::Yes(uuid, Err(error.unwrap_or_else(cut_off))),
-                (None, None) => Installed::NameIsTaken,
-                (None, Some(error)) if !error.is_ambiguous() => Installed::No(error),
-                (None, Some(error)) => match made_as(xe, token).await {
-                    Ok(Some(uuid)) => Installed::Yes(uuid, self.go_on(host, xe, uuid, token).await),
-                    // It was not made, so that it can be sent once more.
-                    Ok(None) if !lost => {
-                        lost = true;
-                        continue;
+                let Chain { mut outputs, error } = xe.run_chain(chain).await;
+                let uuid = outputs.get(1).map(|made| parse::created(made)).transpose()?;
+                Ok(match (uuid, error) {
+                    (Some(uuid), None) if outputs.len() == chain.len() => {
+                        let listed = outputs.pop().filter(|_| self.template.has_disks);
+                        Installed::Yes(uuid, Ok(listed.unwrap_or_default()))
                     }
-                    Ok(None) => Installed::No(error),
-                    Err(error) => Installed::No(error),
-                },
-            };
+                    (Some(uuid), Some(error)) if error.is_ambiguous() => {
+                        Installed::Yes(uuid, self.go_on(host, xe, uuid, token).await)
+                    }
+                    (Some(uuid), error) => Installed::Yes(uuid, Err(error.unwrap_or_else(cut_off))),
+                    (None, None) => Installed::NameIsTaken,
+                    (None, Some(error)) => {
+                        lost.fetch_or(error.is_ambiguous(), Ordering::Relaxed);
+                        return Err(error);
+                    }
+                })
+            })
+            .await;
+        match installed {
+            // Time is over; it may be there all the same.
+            Err(error) if error.is_ambiguous() => match xe.found(finds).await {
+                Ok(Some(uuid)) => Installed::Yes(uuid, Err(error)),
+                _ => Installed::No(error),
+            },
+            installed => installed.unwrap_or_else(Installed::No),
         }
     }
 
@@ -296,16 +306,22 @@ impl Plan<'_> {
         commands
     }
 
-    /// Sends what the VM lacks, where the connection broke in the middle.
+    /// Sends what the VM lacks, where the connection broke in the middle: again, where it breaks
+    /// again.
     async fn go_on(&self, host: &HostShared, xe: &Xe, vm: Uuid, token: &str) -> xe::Result<String> {
-        let vifs = XeCommand::new("vif-list").param("vm-uuid", vm.to_string());
-        let there = xe.list(vifs.fields(&["MAC"])).await?;
-        let missing = self.completing(host, token).into_iter().filter(|command| {
-            !there.iter().any(|mac| command.to_string().contains(&format!("mac={mac}")))
-        });
-        let missing: Vec<XeCommand> = missing.map(|command| command.with_made(vm)).collect();
-        let listed = xe.run_all(&missing).await?.pop().filter(|_| self.template.has_disks);
-        Ok(listed.unwrap_or_default())
+        let commands = &self.completing(host, token);
+        let within: Duration = commands.iter().map(|command| xe.time_for(command)).sum();
+        xe.until_told(within, |_| async move {
+            let vifs = XeCommand::new("vif-list").param("vm-uuid", vm.to_string());
+            let there = xe.list(vifs.fields(&["MAC"])).await?;
+            let missing = commands.iter().filter(|command| {
+                !there.iter().any(|mac| command.to_string().contains(&format!("mac={mac}")))
+            });
+            let missing: Vec<XeCommand> = missing.map(|command| command.with_made(vm)).collect();
+            let listed = xe.run_all(&missing).await?.pop().filter(|_| self.template.has_disks);
+            Ok(listed.unwrap_or_default())
+        })
+        .await
     }
 
     fn defined(&self, uuid: Uuid, vbds: &[Vbd]) -> Defined {

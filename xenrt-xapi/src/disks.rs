@@ -1,5 +1,7 @@
 //! Devices of disks and where their bytes come from.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use uuid::Uuid;
 use xenrt_core::model::{DiskSource, DiskSpec};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
@@ -139,7 +141,8 @@ pub(crate) async fn add(
             keep: !made,
         }),
         Err(error) => {
-            if made && let Err(undo) = xe.run(&XeCommand::new("vdi-destroy").uuid(vdi)).await {
+            let destroy = XeCommand::new("vdi-destroy").uuid(vdi);
+            if made && let Err(undo) = xe.repeat(&destroy, XeError::is_missing_object).await {
                 let message = format!("{error}; its disk {vdi} could not be removed: {undo}");
                 return Err(error::refusal(error.kind(), "attach a disk to", object, message));
             }
@@ -161,38 +164,46 @@ async fn attach(
     let create = vbd_create(vm, vdi, number, read_only);
     let key = format!("other-config:{}", if made { OWNER } else { KEEP });
     let mark = XeCommand::new("vbd-param-set").made("uuid").param(key, "true");
-    let Chain { outputs, error } = xe.run_chain(&[create.clone().kept(), mark.clone()]).await;
-    let uuid = match (outputs.first(), error) {
-        (Some(printed), None) => return Ok(parse::created(printed)?),
-        // It is there; whether it is marked, nobody knows. Marking it twice is the same.
-        (Some(printed), Some(error)) if error.is_ambiguous() => parse::created(printed)?,
-        (Some(printed), Some(error)) => {
-            xe.run(&XeCommand::new("vbd-destroy").uuid(parse::created(printed)?)).await?;
-            return Err(error);
-        }
-        (None, Some(error)) if error.is_ambiguous() => {
-            let list = XeCommand::new("vbd-list")
-                .param("vm-uuid", vm.to_string())
-                .param("vdi-uuid", vdi.to_string());
-            match xe.uuids(list).await?.as_slice() {
-                [] => xe.create(&create).await?,
-                [uuid] => *uuid,
-                _ => return Err(error),
+    let find = XeCommand::new("vbd-list")
+        .param("vm-uuid", vm.to_string())
+        .param("vdi-uuid", vdi.to_string())
+        .minimal();
+    let (lost, finds) = (&AtomicBool::new(false), std::slice::from_ref(&find));
+    let within = xe.time_for(&create) + xe.time_for(&mark);
+    let (create, mark) = (&create, &mark);
+    let attached = xe
+        .until_told(within, |left| async move {
+            let there =
+                if lost.load(Ordering::Relaxed) { xe.settled(finds, left).await? } else { None };
+            if let Some(uuid) = there {
+                // Whether it is marked, nobody knows. Marking it twice is the same.
+                xe.run(&mark.with_made(uuid)).await?;
+                return Ok(uuid);
             }
-        }
-        (None, Some(error)) => return Err(error),
-        (None, None) => {
-            let message = "xe printed nothing for a new VBD".to_owned();
-            return Err(XeError::Other { message });
-        }
-    };
-    match xe.run(&mark.with_made(uuid)).await {
-        Ok(_) => Ok(uuid),
-        Err(error) => {
-            xe.run(&XeCommand::new("vbd-destroy").uuid(uuid)).await?;
-            Err(error)
-        }
+            let Chain { outputs, error } =
+                xe.run_chain(&[create.clone().kept(), mark.clone()]).await;
+            match (outputs.first(), error) {
+                (Some(printed), None) => Ok(parse::created(printed)?),
+                (None, None) => {
+                    let message = "xe printed nothing for a new VBD".to_owned();
+                    Err(XeError::Other { message })
+                }
+                (made, Some(error)) => {
+                    // It is there, or may be.
+                    let there = made.is_some() || error.is_ambiguous();
+                    lost.fetch_or(there, Ordering::Relaxed);
+                    Err(error)
+                }
+            }
+        })
+        .await;
+    if attached.is_err()
+        && lost.load(Ordering::Relaxed)
+        && let Some(uuid) = xe.found(finds).await?
+    {
+        xe.repeat(&XeCommand::new("vbd-destroy").uuid(uuid), XeError::is_missing_object).await?;
     }
+    attached
 }
 
 #[cfg(test)]

@@ -14,9 +14,10 @@ use xenrt_core::remote::{Wait, wait_until};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::error;
-use crate::host::{HostShared, XapiHost};
+use crate::host::XapiHost;
 use crate::observe::{self, Vbd, Vm};
 use crate::requests::Seen;
+use crate::shared::HostShared;
 use crate::snapshots::XapiSnapshots;
 use crate::{migration, networks, requests};
 

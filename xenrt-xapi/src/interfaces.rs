@@ -11,6 +11,7 @@ use xenrt_core::model::{
 use xenrt_core::remote::{Wait, wait_until};
 use xenrt_core::{Error, Result};
 
+use crate::addressing::{Addressing, Ipv6Addressing, read_ipv4, read_ipv6};
 use crate::host::XapiHost;
 use crate::networks;
 use crate::parse::records;
@@ -33,24 +34,6 @@ pub struct Interface {
     pub attached: bool,
     /// Whether xapi itself is reached through it.
     pub management: bool,
-}
-
-/// How an interface comes to its address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Addressing {
-    /// It has none.
-    None,
-    /// Through DHCP.
-    Dhcp,
-    /// It is given one.
-    Static {
-        /// The address.
-        address: Ipv4Addr,
-        /// The mask of its network.
-        netmask: Ipv4Addr,
-        /// The gateway, where there is one.
-        gateway: Option<Ipv4Addr>,
-    },
 }
 
 /// How the interfaces of a bond share traffic.
@@ -142,9 +125,9 @@ impl XapiHost {
             let (name, known) = (interface.to_string(), Vec::new());
             return Err(Error::NotFound { kind: "VLAN", name, known });
         };
-        match xe.run(&XeCommand::new("vlan-destroy").uuid(vlan)).await {
+        match xe.repeat(&XeCommand::new("vlan-destroy").uuid(vlan), |_| false).await {
             Err(error) if error.is_missing_object() => Ok(()),
-            result => result.map(drop).map_err(during),
+            result => result.map_err(during),
         }
     }
 
@@ -217,31 +200,6 @@ impl XapiHost {
         let destroy = self.xe().run(&XeCommand::new("bond-destroy").uuid(bond)).await;
         destroy.map(drop).map_err(|error| error.during("remove", &format!("bond {bond}")))
     }
-
-    /// Sets how an interface comes to its address. One call.
-    ///
-    /// # Errors
-    /// What xapi refuses. Of the interface that xapi is reached through, the connection may go: see
-    /// [`set_management`](Self::set_management).
-    pub async fn configure_interface(&self, interface: Uuid, how: Addressing) -> Result<()> {
-        let object = format!("interface {interface} of host {:?}", self.name());
-        let configured = self.xe().run(&reconfigure(interface, how)).await;
-        configured.map(drop).map_err(|error| error.during("configure", &object))
-    }
-}
-
-/// Gives an interface another address.
-pub(crate) fn reconfigure(interface: Uuid, how: Addressing) -> XeCommand {
-    let command = XeCommand::new("pif-reconfigure-ip").uuid(interface);
-    match how {
-        Addressing::None => command.param("mode", "none"),
-        Addressing::Dhcp => command.param("mode", "dhcp"),
-        Addressing::Static { address, netmask, gateway } => command
-            .param("mode", "static")
-            .param("IP", address.to_string())
-            .param("netmask", netmask.to_string())
-            .maybe("gateway", gateway.map(|gateway| gateway.to_string())),
-    }
 }
 
 /// The interfaces of a host, as the object model has them.
@@ -251,7 +209,25 @@ pub(crate) struct XapiInterfaces(pub(crate) XapiHost);
 /// One of them with what it is to xapi.
 struct Pif {
     uuid: Uuid,
+    ipv4: Addressing,
+    ipv6: Ipv6Addressing,
     interface: model::Interface,
+}
+
+/// The one address that the object model knows of an interface: IPv4 where it has that.
+fn one_of(ipv4: Addressing, ipv6: Ipv6Addressing) -> HostAddressing {
+    match (ipv4, ipv6) {
+        (Addressing::Static { address, netmask, .. }, _) => {
+            // A mask of ones is at most 32 of them.
+            let prefix = u8::try_from(netmask.to_bits().leading_ones()).unwrap_or(32);
+            HostAddressing::Static(InterfaceAddress { address: IpAddr::V4(address), prefix })
+        }
+        (Addressing::None, Ipv6Addressing::Static { address, prefix, .. }) => {
+            HostAddressing::Static(InterfaceAddress { address: IpAddr::V6(address), prefix })
+        }
+        (Addressing::Dhcp, _) | (_, Ipv6Addressing::Dhcp) => HostAddressing::Dhcp,
+        (Addressing::None, _) => HostAddressing::None,
+    }
 }
 
 impl XapiInterfaces {
@@ -269,6 +245,10 @@ impl XapiInterfaces {
             "IP-configuration-mode",
             "IP",
             "netmask",
+            "gateway",
+            "IPv6-configuration-mode",
+            "IPv6",
+            "IPv6-gateway",
         ]);
         let text = self.0.xe().run(&list).await;
         let text = text.map_err(|error| error.during("list", "interfaces"))?;
@@ -280,27 +260,18 @@ impl XapiInterfaces {
                 Some(tag) if tag != "-1" => format!("{device}.{tag}"),
                 _ => device.to_owned(),
             };
-            let address = record.get("IP").and_then(|text| text.parse().ok());
-            let netmask: Option<Ipv4Addr> =
-                record.get("netmask").and_then(|text| text.parse().ok());
-            let addressing = match (record.get("IP-configuration-mode"), address, netmask) {
-                (Some("DHCP"), ..) => HostAddressing::Dhcp,
-                (Some("Static"), Some(address), Some(netmask)) => {
-                    // A mask of ones is at most 32 of them.
-                    let prefix = u8::try_from(netmask.to_bits().leading_ones()).unwrap_or(32);
-                    HostAddressing::Static(InterfaceAddress { address, prefix })
-                }
-                _ => HostAddressing::None,
-            };
+            let (ipv4, ipv6) = (read_ipv4(&record)?, read_ipv6(&record)?);
             let network: Uuid = record.parse("network-uuid")?;
             pifs.push(Pif {
                 uuid: record.parse("uuid")?,
+                ipv4,
+                ipv6,
                 interface: model::Interface {
                     device,
                     mac: record.parse("MAC")?,
                     network: Some(networks::name_of(&self.0.shared, network)),
                     management: record.get("management") == Some("true"),
-                    addressing,
+                    addressing: one_of(ipv4, ipv6),
                     mtu: record.get("MTU").and_then(|text| text.parse().ok()).unwrap_or(1500),
                 },
             });
@@ -308,14 +279,16 @@ impl XapiInterfaces {
         Ok(pifs)
     }
 
-    async fn pif(&self, holds: impl Fn(&model::Interface) -> bool, name: &str) -> Result<Uuid> {
-        let pifs = self.pifs().await?;
-        let found = pifs.iter().find(|pif| holds(&pif.interface)).map(|pif| pif.uuid);
-        found.ok_or_else(|| Error::NotFound {
-            kind: "network interface",
-            name: name.to_owned(),
-            known: pifs.into_iter().map(|pif| pif.interface.device).collect(),
-        })
+    async fn pif(&self, holds: impl Fn(&model::Interface) -> bool, name: &str) -> Result<Pif> {
+        let mut pifs = self.pifs().await?;
+        match pifs.iter().position(|pif| holds(&pif.interface)) {
+            Some(found) => Ok(pifs.swap_remove(found)),
+            None => Err(Error::NotFound {
+                kind: "network interface",
+                name: name.to_owned(),
+                known: pifs.into_iter().map(|pif| pif.interface.device).collect(),
+            }),
+        }
     }
 
     /// Makes a network and connects it; it is removed where that fails.
@@ -359,7 +332,7 @@ impl Interfaces for XapiInterfaces {
     }
 
     async fn request_vlan(&self, name: &str, device: &str, tag: u16) -> Result<Network> {
-        let pif = self.pif(|own| own.device == device, device).await?;
+        let pif = self.pif(|own| own.device == device, device).await?.uuid;
         self.connected(name, async |network| self.0.create_vlan(pif, tag, network).await.map(drop))
             .await
     }
@@ -372,7 +345,7 @@ impl Interfaces for XapiInterfaces {
     ) -> Result<Network> {
         let mut pifs = Vec::new();
         for device in devices {
-            pifs.push(self.pif(|own| own.device == *device, device).await?);
+            pifs.push(self.pif(|own| own.device == *device, device).await?.uuid);
         }
         let mode = match mode {
             model::BondMode::BalanceSlb => BondMode::BalanceSlb,
@@ -385,27 +358,33 @@ impl Interfaces for XapiInterfaces {
         .await
     }
 
-    /// Two calls. xapi's own are IPv4 alone here.
+    /// Two calls, and one more where it had an address of the other kind, which it has no longer.
     async fn request_addressing(&self, network: &str, how: HostAddressing) -> Result<()> {
         let pif = self.pif(|own| own.network.as_deref() == Some(network), network).await?;
-        let how = match how {
-            HostAddressing::None => Addressing::None,
-            HostAddressing::Dhcp => Addressing::Dhcp,
+        let (ipv4, ipv6) = match how {
+            HostAddressing::None => (Addressing::None, Ipv6Addressing::None),
+            HostAddressing::Dhcp => (Addressing::Dhcp, Ipv6Addressing::None),
             HostAddressing::Static(InterfaceAddress { address: IpAddr::V4(address), prefix }) => {
                 let ones = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
-                Addressing::Static { address, netmask: Ipv4Addr::from(ones), gateway: None }
+                let netmask = Ipv4Addr::from(ones);
+                (Addressing::Static { address, netmask, gateway: None }, Ipv6Addressing::None)
             }
-            HostAddressing::Static(address) => {
-                let problem = "this library gives interfaces of xapi IPv4 addresses alone";
-                return Err(Error::invalid(format!("address {address}"), problem));
+            HostAddressing::Static(InterfaceAddress { address: IpAddr::V6(address), prefix }) => {
+                (Addressing::None, Ipv6Addressing::Static { address, prefix, gateway: None })
             }
         };
-        self.0.configure_interface(pif, how).await
+        if pif.ipv6 != ipv6 {
+            self.0.set_ipv6(pif.uuid, ipv6, &[]).await?;
+        }
+        if pif.ipv4 != ipv4 {
+            self.0.configure_interface(pif.uuid, ipv4).await?;
+        }
+        Ok(())
     }
 
     /// The interface is taken from its network and given back, since it learns it then. Four calls.
     async fn request_mtu(&self, network: &str, mtu: u32) -> Result<()> {
-        let pif = self.pif(|own| own.network.as_deref() == Some(network), network).await?;
+        let pif = self.pif(|own| own.network.as_deref() == Some(network), network).await?.uuid;
         let xe = self.0.xe();
         let uuid = networks::uuid_of(&self.0.shared, &xe, network).await?;
         let set = XeCommand::new("network-param-set").uuid(uuid).param("MTU", mtu.to_string());

@@ -15,8 +15,9 @@
 //! * **Each call costs** a process, a connection and a login, so calls are few, and what belongs
 //!   together is one remote command. Creating a guest of a template without disks, starting it,
 //!   waiting for its address and checking it is nine calls in three remote commands.
-//! * **A connection can break in the middle.** What is created has a name that only its creator
-//!   knows until it is complete, so that it is neither lost nor made twice.
+//! * **A connection can break in the middle**, and break again. What is created has a name that only
+//!   its creator knows until it is complete, and is asked for again, until its deadline, only where it
+//!   is not there and xapi has ended what it was doing: it is neither lost nor made twice.
 //! * **The hypervisor is asked without xapi** where dom0 has `xl`. It alone knows that a guest has
 //!   crashed: to xapi one that is preserved is paused.
 //!
@@ -34,6 +35,7 @@
 //! | `xe_server`, `xe_port`, `xe_user` | where `xe` is to log in, when not through the local socket |
 //! | `xe_password_file` | a file on this machine with the password; also what a pool is joined with whose coordinator this is |
 
+mod addressing;
 mod bases;
 mod copies;
 mod define;
@@ -47,6 +49,7 @@ mod ha;
 mod host;
 mod interfaces;
 mod inventory;
+mod iscsi;
 mod licence;
 mod management;
 mod migration;
@@ -58,6 +61,7 @@ mod power;
 mod product;
 mod requests;
 mod settings;
+mod shared;
 mod snapshots;
 mod storage;
 mod tasks;
@@ -71,11 +75,13 @@ mod transfer;
 mod upkeep;
 pub mod xe;
 
+pub use addressing::{AddressFamily, Addressing, InterfaceAddressing, Ipv6Addressing};
 pub use copies::Compression;
 pub use guest::XapiGuest;
 pub use ha::HighAvailability;
 pub use host::XapiHost;
-pub use interfaces::{Addressing, BondMode, Interface};
+pub use interfaces::{BondMode, Interface};
+pub use iscsi::{IscsiLun, IscsiTarget};
 pub use licence::Licence;
 pub use migration::RemotePool;
 pub use pool::PoolHost;

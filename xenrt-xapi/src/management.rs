@@ -8,8 +8,8 @@ use xenrt_core::model::{Host as _, Toolstack as _};
 use xenrt_core::remote::{Wait, wait_until};
 use xenrt_core::{Error, Result};
 
+use crate::addressing::{Addressing, check_ipv4, reconfigure};
 use crate::host::XapiHost;
-use crate::interfaces::{Addressing, reconfigure};
 use crate::parse::records;
 use crate::toolstack::XapiToolstack;
 use crate::xe::XeCommand;
@@ -39,12 +39,15 @@ impl XapiHost {
     /// on for instance (`HA_IS_ENABLED`); [`Error::Timeout`] when the host is not found there within
     /// the deadline of a host that boots.
     pub async fn set_management(&self, interface: Uuid, how: Option<Addressing>) -> Result<Self> {
+        if let Some(how) = how {
+            check_ipv4(how, &[])?;
+        }
         let before = self.state_of(interface).await?;
         let object = format!("interface {} of host {:?}", before.device, self.name());
         let (address, command) = match (before.management, how) {
             (true, None) => return Ok(self.clone()),
             (true, Some(how @ Addressing::Static { address, .. })) => {
-                (IpAddr::V4(address), reconfigure(interface, how))
+                (IpAddr::V4(address), reconfigure(interface, how, &[]))
             }
             (true, Some(_)) => {
                 let problem = "xapi is reached through it: give it a static address, since nobody \

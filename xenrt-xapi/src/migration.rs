@@ -1,5 +1,7 @@
 //! Moving guests to other hosts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use xenrt_core::model::{Ability, Guest as _, Host, MacAddress};
 use xenrt_core::remote::{Wait, wait_until};
 use xenrt_core::{Error, Result};
@@ -12,7 +14,7 @@ use crate::parse::{not_understood, records};
 use crate::xe::{Xe, XeCommand};
 
 /// Moves a guest to another host of its pool while it runs. Three calls, and one or two more where
-/// nobody knows whether it went: then it is looked for, and sent once more where it is not there.
+/// nobody knows whether it went: then it is looked for, and sent again where it is not there.
 pub(crate) async fn migrate(guest: &XapiGuest, target: &dyn Host) -> Result<()> {
     let source = guest.xapi_host();
     let unsupported = |reason: String| Error::Unsupported {
@@ -41,25 +43,23 @@ pub(crate) async fn migrate(guest: &XapiGuest, target: &dyn Host) -> Result<()> 
         .param("host-uuid", target.uuid().to_string())
         .flag("live")
         .deadline(source.entry().deadlines.migrate);
-    let mut sent_once_more = false;
-    while let Err(error) = xe.run(&command).await {
+    let (lost, xe, command, there) = (&AtomicBool::new(false), &xe, &command, Some(target.uuid()));
+    let went = xe.until_told(xe.time_for(command), |left| async move {
+        if lost.load(Ordering::Relaxed) && resident_on(xe, guest).await? == there {
+            return Ok(());
+        }
+        let Err(error) = xe.run(&command.clone().deadline(left)).await else { return Ok(()) };
         // It may have gone though the answer was lost, and be refused then as it is there already.
-        if !(error.is_ambiguous() || sent_once_more) {
-            return Err(guest.during("migrate")(error));
-        }
-        if resident_on(&xe, guest).await? == Some(target.uuid()) {
-            break;
-        }
-        if sent_once_more {
-            return Err(guest.during("migrate")(error));
-        }
-        sent_once_more = true;
-    }
+        let lost_before = lost.fetch_or(error.is_ambiguous(), Ordering::Relaxed);
+        let refused = lost_before && !error.is_ambiguous();
+        if refused && resident_on(xe, guest).await? == there { Ok(()) } else { Err(error) }
+    });
+    went.await.map_err(guest.during("migrate"))?;
     // Halted, it is of the host that it was on last.
     let prefer = XeCommand::new("vm-param-set")
         .uuid(guest.uuid())
         .param("affinity", target.uuid().to_string());
-    xe.run(&prefer).await.map_err(guest.during("migrate"))?;
+    xe.repeat(&prefer, |_| false).await.map_err(guest.during("migrate"))?;
     source.shared.forget(guest.uuid());
     target.shared.take_in(&guest.shared);
     guest.shared.moved_to(target.shared);

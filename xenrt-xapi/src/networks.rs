@@ -8,8 +8,8 @@ use xenrt_core::nearest::hint;
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::error;
-use crate::host::HostShared;
 use crate::parse::{not_understood, records, values};
+use crate::shared::HostShared;
 use crate::xe::{Xe, XeCommand};
 
 /// The key in `other-config` of networks that this library made; no other is ever removed.
@@ -167,9 +167,10 @@ pub(crate) async fn define(host: &HostShared, xe: &Xe, spec: &NetworkSpec) -> Re
     let mark = XeCommand::new("network-param-set")
         .uuid(uuid)
         .param(format!("other-config:{MARK}"), "true");
-    if let Err(error) = xe.run(&mark).await {
+    if let Err(error) = xe.repeat(&mark, |_| false).await {
         // One that is not marked would never be removed.
-        let undone = xe.run(&XeCommand::new("network-destroy").uuid(uuid)).await;
+        let destroy = XeCommand::new("network-destroy").uuid(uuid);
+        let undone = xe.repeat(&destroy, crate::xe::XeError::is_missing_object).await;
         return Err(undone.err().unwrap_or(error).during("make", &object));
     }
     refresh(host, xe).await?;
@@ -199,16 +200,7 @@ pub(crate) async fn remove(host: &HostShared, xe: &Xe, name: &str) -> Result<()>
         return Err(error::refusal(ToolstackErrorKind::BadState, "remove", &object, message));
     }
     disconnect(xe, known.uuid, &object).await?;
-    match xe.run(&XeCommand::new("network-destroy").uuid(known.uuid)).await {
-        Ok(_) => {}
-        Err(error) if error.is_missing_object() => {}
-        Err(error) if error.is_ambiguous() => {
-            if refresh(host, xe).await?.iter().any(|own| own.uuid == known.uuid) {
-                return Err(error.during("remove", &object));
-            }
-        }
-        Err(error) => return Err(error.during("remove", &object)),
-    }
+    destroyed(xe, "network-destroy", known.uuid, &object).await?;
     host.know_networks(networks.iter().filter(|own| own.uuid != known.uuid).cloned().collect());
     Ok(())
 }
@@ -226,14 +218,19 @@ async fn disconnect(xe: &Xe, network: Uuid, object: &str) -> Result<()> {
         for (list, field, destroy) in ways {
             let list = XeCommand::new(list).param(field, pif.to_string());
             for link in xe.uuids(list).await.map_err(during)? {
-                match xe.run(&XeCommand::new(destroy).uuid(link)).await {
-                    Err(error) if error.is_missing_object() => {}
-                    result => drop(result.map_err(during)?),
-                }
+                destroyed(xe, destroy, link, object).await?;
             }
         }
     }
     Ok(())
+}
+
+/// Destroys something; that it is gone already is a success.
+async fn destroyed(xe: &Xe, command: &str, uuid: Uuid, object: &str) -> Result<()> {
+    match xe.repeat(&XeCommand::new(command).uuid(uuid), |_| false).await {
+        Err(error) if error.is_missing_object() => Ok(()),
+        result => result.map_err(|error| error.during("remove", object)),
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use xenrt_core::{Error, Result};
 use crate::host::XapiHost;
 use crate::networks;
 use crate::parse::{not_understood, records};
-use crate::xe::{ApiCode, XeCommand};
+use crate::xe::{ApiCode, XeCommand, XeError};
 
 /// A host of the pool as xapi lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,13 +70,9 @@ impl XapiHost {
 
     pub(crate) async fn own(&self, verb: &'static str, command: XeCommand) -> Result<()> {
         let object = format!("host {:?}", self.name());
-        let xe = self.xe();
         // Each is the same when it is done twice.
-        let done = match xe.run(&command).await {
-            Err(error) if error.is_ambiguous() => xe.run(&command).await,
-            result => result,
-        };
-        done.map(drop).map_err(|error| error.during(verb, &object))
+        let done = self.xe().repeat(&command, |_| false).await;
+        done.map_err(|error| error.during(verb, &object))
     }
 
     /// As [`own`](Self::own), for what is refused with the code `already` when it is done twice.
@@ -86,16 +82,10 @@ impl XapiHost {
         command: XeCommand,
         already: &str,
     ) -> Result<()> {
-        let xe = self.xe();
-        let done = match xe.run(&command).await {
-            Err(error) if error.is_ambiguous() => match xe.run(&command).await {
-                Err(error) if error.code() == Some(&ApiCode::of(already)) => return Ok(()),
-                result => result,
-            },
-            result => result,
-        };
+        let told = |error: &XeError| error.code() == Some(&ApiCode::of(already));
+        let done = self.xe().repeat(&command, told).await;
         let object = format!("host {:?}", self.name());
-        done.map(drop).map_err(|error| error.during(verb, &object))
+        done.map_err(|error| error.during(verb, &object))
     }
 
     /// Lets no guest be started on this host any more. After: it is disabled. Two calls.

@@ -8,9 +8,9 @@ use xenrt_core::model::{DiskSpec, GuestAction, MacAddress, Memory, PowerState, V
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::guest::GuestShared;
-use crate::host::HostShared;
 use crate::observe::{self, Vbd, Vm};
 use crate::parse;
+use crate::shared::HostShared;
 use crate::xe::{self, ApiCode, ApiError, Chain, Xe, XeCommand, XeError};
 use crate::{define, disks, error, networks, settings};
 
@@ -47,7 +47,13 @@ pub(crate) async fn carry_out(
 /// Removes a VM with its snapshots and the disks that were made for it. Disks that were there
 /// before stay: those of VBDs that are marked so, and `keep`. One that is gone is a success; one that
 /// has a domain is refused here, since `vm-uninstall` itself would end it by force.
+///
+/// Where the connection breaks, what is left is looked at and removed, until the client's deadline.
 pub(crate) async fn remove(xe: &Xe, vm: Uuid, keep: &[Uuid]) -> xe::Result<()> {
+    xe.until_told(xe.deadline(), |_| remove_once(xe, vm, keep)).await
+}
+
+async fn remove_once(xe: &Xe, vm: Uuid, keep: &[Uuid]) -> xe::Result<()> {
     let list = XeCommand::new("vm-list").uuid(vm).fields(&["power-state", "snapshots"]);
     let answers = xe.run_all(&[list, observe::vbds(vm)]).await?;
     let [listed, vbds] = answers.as_slice() else {
@@ -79,10 +85,8 @@ pub(crate) async fn remove(xe: &Xe, vm: Uuid, keep: &[Uuid]) -> xe::Result<()> {
     match xe.run_all(&commands).await {
         Err(error) if error.is_ambiguous() || error.is_missing_object() => {
             // What is gone must not be asked for again.
-            if xe.uuids(XeCommand::new("vm-list").uuid(vm)).await?.is_empty() {
-                return Ok(());
-            }
-            if error.is_ambiguous() { Box::pin(remove(xe, vm, keep)).await } else { Err(error) }
+            let left = xe.uuids(XeCommand::new("vm-list").uuid(vm)).await?;
+            if left.is_empty() { Ok(()) } else { Err(error) }
         }
         result => result.map(drop),
     }
@@ -150,7 +154,7 @@ impl Request<'_> {
     }
 
     /// A verb that leads to the power state `goal`. Where the connection broke, the state tells
-    /// whether it was carried out; only where it was not, it is sent again.
+    /// whether it was carried out; only where it was not, it is sent again, until its deadline.
     async fn power(
         &self,
         command: XeCommand,
@@ -173,18 +177,24 @@ impl Request<'_> {
             let text = self.xe.run(&observe::addresses(self.guest.uuid)).await;
             self.seen(&text.map_err(|error| self.during(error))?)
         };
-        let seen = state().await?;
-        if seen.0 == goal {
-            return Ok(Some(seen));
-        }
-        match self.xe.run(&command).await {
-            Ok(_) => Ok(None),
-            // The first one was carried out after all, a moment later.
+        // What it was before counts until it is sent again; then a state that is not the one which
+        // the command needs may be that of an earlier try.
+        let command = &command;
+        let sent = self.xe.until_told(self.xe.time_for(command), |left| async move {
+            let text = self.xe.run(&observe::addresses(self.guest.uuid)).await?;
+            let seen = self.seen(&text)?;
+            if seen.0 == goal {
+                return Ok(Some(seen));
+            }
+            self.xe.run(&command.clone().deadline(left)).await.map(|_| None)
+        });
+        match sent.await {
+            // An earlier one was carried out after all, a moment later.
             Err(again) if again.code() == Some(&ApiCode::VmBadPowerState) => {
                 let seen = state().await?;
                 if seen.0 == goal { Ok(Some(seen)) } else { Err(self.during(again)) }
             }
-            Err(again) => Err(self.during(again)),
+            sent => sent.map_err(|error| self.during(error)),
         }
     }
 
@@ -223,10 +233,7 @@ impl Request<'_> {
 
     /// Sends something that is the same when it is done twice.
     async fn twice(&self, command: XeCommand) -> Result<()> {
-        match self.xe.run(&command).await {
-            Err(error) if error.is_ambiguous() => self.plain(command).await,
-            result => result.map(drop).map_err(|error| self.during(error)),
-        }
+        self.xe.repeat(&command, |_| false).await.map_err(|error| self.during(error))
     }
 
     async fn set_vcpus(&self, vcpus: u32) -> Result<()> {
@@ -290,13 +297,8 @@ impl Request<'_> {
 
     async fn plug(&self, class: &str, uuid: Uuid) -> Result<()> {
         let plug = XeCommand::new(format!("{class}-plug")).uuid(uuid).deadline(self.device());
-        match self.xe.run(&plug).await {
-            Err(error) if error.is_ambiguous() => match self.xe.run(&plug).await {
-                Err(error) if error.code() == Some(&ApiCode::DeviceAlreadyAttached) => Ok(()),
-                result => result.map(drop).map_err(|error| self.during(error)),
-            },
-            result => result.map(drop).map_err(|error| self.during(error)),
-        }
+        let there = |error: &XeError| error.code() == Some(&ApiCode::DeviceAlreadyAttached);
+        self.xe.repeat(&plug, there).await.map_err(|error| self.during(error))
     }
 
     fn device(&self) -> Duration {
@@ -313,13 +315,9 @@ impl Request<'_> {
     ) -> Result<()> {
         if attached {
             let unplug = XeCommand::new(format!("{class}-unplug")).uuid(uuid);
-            let unplugged = match self.xe.run(&unplug.clone().deadline(self.device())).await {
-                Err(error) if error.is_ambiguous() => self.xe.run(&unplug).await,
-                result => result,
-            };
-            match unplugged {
+            match self.xe.repeat(&unplug.deadline(self.device()), |_| false).await {
                 Err(error) if error.code() == Some(&ApiCode::DeviceAlreadyDetached) => {}
-                result => drop(result.map_err(|error| self.during(error))?),
+                result => result.map_err(|error| self.during(error))?,
             }
         }
         self.gone(after).await
@@ -327,13 +325,9 @@ impl Request<'_> {
 
     /// Destroys something; that it is gone already is a success.
     async fn gone(&self, command: XeCommand) -> Result<()> {
-        let result = match self.xe.run(&command).await {
-            Err(error) if error.is_ambiguous() => self.xe.run(&command).await,
-            result => result,
-        };
-        match result {
+        match self.xe.repeat(&command, |_| false).await {
             Err(error) if error.is_missing_object() => Ok(()),
-            result => result.map(drop).map_err(|error| self.during(error)),
+            result => result.map_err(|error| self.during(error)),
         }
     }
 

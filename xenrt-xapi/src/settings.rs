@@ -3,8 +3,8 @@
 use xenrt_core::model::{Boot, CrashAction, GuestKind, Memory};
 
 use crate::define::{ADDRESS, Plan};
-use crate::host::HostShared;
 use crate::observe::IMAGE;
+use crate::shared::HostShared;
 use crate::xe::XeCommand;
 
 impl Plan<'_> {

@@ -10,7 +10,7 @@ use xenrt_core::{Error, Result};
 use crate::guest::XapiGuest;
 use crate::observe;
 use crate::parse::records;
-use crate::xe::XeCommand;
+use crate::xe::{XeCommand, XeError};
 
 /// The snapshots of a guest: each is a VM of its own.
 #[derive(Debug, Clone)]
@@ -79,7 +79,7 @@ impl Snapshots for XapiSnapshots {
         let xe = guest.xapi_host().xe();
         let uuid = xe.create_once(&make, &find).await.map_err(&during)?;
         let rename = XeCommand::new("snapshot-param-set").uuid(uuid).param("name-label", name);
-        xe.run_all(&[rename]).await.map_err(&during)?;
+        xe.repeat(&rename, |_| false).await.map_err(&during)?;
         let id = uuid.to_string();
         let listed = self.list().await?.into_iter().find(|snapshot| snapshot.id == id);
         listed.ok_or_else(|| guest.shared.missing("make a snapshot of"))
@@ -92,12 +92,8 @@ impl Snapshots for XapiSnapshots {
             .param("snapshot-uuid", uuid_of(snapshot)?.to_string())
             .deadline(guest.deadlines().suspend);
         let xe = guest.xapi_host().xe();
-        let reverted = match xe.run(&revert).await {
-            // The same when it is done twice.
-            Err(error) if error.is_ambiguous() => xe.run(&revert).await,
-            result => result,
-        };
-        reverted.map(drop).map_err(guest.during("revert"))
+        // The same when it is done twice.
+        xe.repeat(&revert, |_| false).await.map_err(guest.during("revert"))
     }
 
     /// Its disks go with it. One call.
@@ -105,14 +101,8 @@ impl Snapshots for XapiSnapshots {
         let guest = &self.0;
         let remove = XeCommand::new("snapshot-uninstall").uuid(uuid_of(snapshot)?);
         let xe = guest.xapi_host().xe();
-        let removed = match xe.run(&remove).await {
-            Err(error) if error.is_ambiguous() => match xe.run(&remove).await {
-                // The first try removed it.
-                Err(error) if error.is_missing_object() => return Ok(()),
-                result => result,
-            },
-            result => result,
-        };
-        removed.map(drop).map_err(guest.during("remove a snapshot of"))
+        // That it is missing then, an earlier try did.
+        let removed = xe.repeat(&remove, XeError::is_missing_object).await;
+        removed.map_err(guest.during("remove a snapshot of"))
     }
 }

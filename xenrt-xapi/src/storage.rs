@@ -93,6 +93,11 @@ impl StorageSpec {
         if !self.shared {
             command = command.param("host-uuid", host.to_string());
         }
+        self.told(command)
+    }
+
+    /// Adds what the driver must be told.
+    fn told(&self, mut command: XeCommand) -> XeCommand {
         for (key, value) in &self.device {
             command = command.param(format!("device-config:{key}"), value.as_str());
         }
@@ -175,8 +180,8 @@ impl XapiHost {
     }
 
     /// What a driver finds where a storage is to be created: XML, in the driver's own words. A
-    /// driver that needs to be told more says what there is in its refusal
-    /// (`SR_BACKEND_FAILURE_96`, `_107`). One call.
+    /// driver that needs to be told more says what there is in its refusal; that of iSCSI is read by
+    /// [`iscsi_targets`](Self::iscsi_targets) and [`iscsi_luns`](Self::iscsi_luns). One call.
     ///
     /// # Errors
     /// What the driver refuses.
@@ -184,6 +189,57 @@ impl XapiHost {
         let probe = spec.command("sr-probe", self.uuid());
         let object = format!("storage {:?}", spec.name);
         self.xe().run(&probe).await.map_err(|error| error.during("probe", &object))
+    }
+
+    /// Attaches a storage that was [forgotten](Self::forget_storage), with what is on it: to this host,
+    /// or to all of the pool where it is shared. `sr` is its identity from before, and `spec` what it
+    /// was made of. Two calls a host, and two or three more. Nothing of it is left by an error, and what
+    /// is on it stays.
+    ///
+    /// # Errors
+    /// What xapi or the driver refuses; also where the pool knows it already.
+    pub async fn attach_storage(&self, sr: Uuid, spec: &StorageSpec) -> Result<()> {
+        let xe = self.xe();
+        let during = |error: XeError| error.during("attach", &format!("storage {:?}", spec.name));
+        let introduce = XeCommand::new("sr-introduce")
+            .uuid(sr)
+            .param("type", spec.driver)
+            .param("name-label", spec.name.as_str())
+            .param("content-type", spec.content)
+            .param("shared", spec.shared.to_string());
+        let find = XeCommand::new("sr-list").uuid(sr).minimal();
+        if !xe.uuids(find.clone()).await.map_err(during)?.is_empty() {
+            let kind = xenrt_core::ToolstackErrorKind::AlreadyExists;
+            let (object, message) =
+                (format!("storage {:?}", spec.name), "the pool knows it already");
+            return Err(crate::error::refusal(kind, "attach", &object, message));
+        }
+        xe.create_once(&introduce, &find).await.map_err(during)?;
+        let attached = async {
+            let hosts = match spec.shared {
+                true => xe.uuids(XeCommand::new("host-list")).await?,
+                false => vec![self.uuid()],
+            };
+            for host in hosts {
+                let on = |command: XeCommand| {
+                    let command = command.param("host-uuid", host.to_string());
+                    command.param("sr-uuid", sr.to_string())
+                };
+                let create = spec.told(on(XeCommand::new("pbd-create")));
+                let find = on(XeCommand::new("pbd-list")).minimal();
+                let pbd = xe.create_once(&create, &find).await?;
+                let plug = XeCommand::new("pbd-plug").uuid(pbd);
+                xe.repeat(&plug.deadline(self.entry().deadlines.suspend), |_| false).await?;
+            }
+            Ok(())
+        };
+        match attached.await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.forget_storage(sr).await?;
+                Err(during(error))
+            }
+        }
     }
 
     /// Has a storage look for disks and CDs that came or went. One call.
@@ -233,21 +289,14 @@ impl XapiHost {
             .param("currently-attached", "true");
         let pbds = xe.uuids(pbds).await.map_err(during)?;
         for pbd in pbds {
-            match xe.run(&XeCommand::new("pbd-unplug").uuid(pbd)).await {
+            match xe.repeat(&XeCommand::new("pbd-unplug").uuid(pbd), |_| false).await {
                 Err(error) if error.code() == Some(&ApiCode::DeviceAlreadyDetached) => {}
-                result => drop(result.map_err(during)?),
+                result => result.map_err(during)?,
             }
         }
-        match xe.run(&XeCommand::new(command).uuid(sr)).await {
+        match xe.repeat(&XeCommand::new(command).uuid(sr), |_| false).await {
             Err(error) if error.is_missing_object() => Ok(()),
-            Err(error) if error.is_ambiguous() => {
-                match xe.uuids(XeCommand::new("sr-list").uuid(sr)).await.map_err(during)?.as_slice()
-                {
-                    [] => Ok(()),
-                    _ => Err(during(error)),
-                }
-            }
-            result => result.map(drop).map_err(during),
+            result => result.map_err(during),
         }
     }
 }
@@ -340,7 +389,7 @@ impl Storages for XapiStorages {
         let object = format!("storage {:?}", spec.name);
         let mark =
             XeCommand::new("sr-param-set").uuid(uuid).param(format!("other-config:{MARK}"), "true");
-        if let Err(error) = self.0.xe().run(&mark).await {
+        if let Err(error) = self.0.xe().repeat(&mark, |_| false).await {
             // One that is not marked would never be removed.
             self.0.destroy_storage(uuid).await?;
             return Err(error.during("create", &object));
@@ -379,12 +428,8 @@ impl Storages for XapiStorages {
             .param("default-SR", value.as_str())
             .param("crash-dump-SR", value.as_str())
             .param("suspend-image-SR", value.as_str());
-        let done = match xe.run(&set).await {
-            // The same when it is done twice.
-            Err(error) if error.is_ambiguous() => xe.run(&set).await,
-            result => result,
-        };
-        done.map_err(during)?;
+        // The same when it is done twice.
+        xe.repeat(&set, |_| false).await.map_err(during)?;
         self.0.shared.set_default_sr(uuid);
         Ok(())
     }

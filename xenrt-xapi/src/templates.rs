@@ -52,20 +52,17 @@ impl Templates for XapiTemplates {
         let during = |error: XeError| error.during("convert", &object);
         let vifs = XeCommand::new("vif-list").param("vm-uuid", uuid.to_string());
         for vif in xe.uuids(vifs).await.map_err(during)? {
-            match xe.run(&XeCommand::new("vif-destroy").uuid(vif)).await {
+            match xe.repeat(&XeCommand::new("vif-destroy").uuid(vif), |_| false).await {
                 Err(error) if error.is_missing_object() => {}
-                result => drop(result.map_err(during)?),
+                result => result.map_err(during)?,
             }
         }
         let convert = XeCommand::new("vm-param-set")
             .uuid(uuid)
             .param(format!("other-config:{MARK}"), "true")
             .param("is-a-template", "true");
-        match xe.run(&convert).await {
-            // The same when it is done twice, but that it is no VM any more then.
-            Err(error) if error.is_ambiguous() => {}
-            result => drop(result.map_err(during)?),
-        }
+        // The same when it is done twice, but that it is no VM any more then.
+        xe.repeat(&convert, XeError::is_missing_object).await.map_err(during)?;
         self.0.shared.forget(uuid);
         self.0.shared.know_templates(Vec::new());
         let id = uuid.to_string();
@@ -85,14 +82,11 @@ impl Templates for XapiTemplates {
             .map_err(|_| Error::invalid(object.as_str(), "its id is no UUID of xapi"))?;
         let remove = XeCommand::new("template-uninstall").param("template-uuid", uuid.to_string());
         let xe = self.0.xe();
-        let removed = match xe.run(&remove).await {
-            Err(error) if error.is_ambiguous() => xe.run(&remove).await,
-            result => result,
-        };
+        let removed = xe.repeat(&remove, |_| false).await;
         self.0.shared.know_templates(Vec::new());
         match removed {
             Err(error) if error.is_missing_object() => Ok(()),
-            result => result.map(drop).map_err(|error| error.during("remove", &object)),
+            result => result.map_err(|error| error.during("remove", &object)),
         }
     }
 }

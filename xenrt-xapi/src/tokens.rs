@@ -3,8 +3,7 @@
 
 use uuid::Uuid;
 
-use crate::parse;
-use crate::xe::{self, Xe, XeCommand};
+use crate::xe::XeCommand;
 
 /// The key in `other-config` of a VM for what only its creator knew.
 pub(crate) const TOKEN: &str = "xenrt-token";
@@ -23,17 +22,10 @@ pub(crate) fn is_token(name: &str) -> bool {
         .is_some_and(|rest| rest.len() == 36 && rest.parse::<Uuid>().is_ok())
 }
 
-/// The VM that was made by the one who knows `token`, if it was.
-pub(crate) async fn made_as(xe: &Xe, token: &str) -> xe::Result<Option<Uuid>> {
+/// Lists that show the VM which was made by the one who knows `token`, and no other.
+pub(crate) fn made_as(token: &str) -> [XeCommand; 2] {
     // Until it is complete, the token is its name.
     let named = XeCommand::new("vm-list").param("name-label", token).minimal();
     let key = format!("other-config:{TOKEN}");
-    let marked = XeCommand::new("vm-list").param(key, token).minimal();
-    for listed in xe.run_all(&[named, marked]).await? {
-        if let Some(uuid) = parse::minimal(&listed)?.first() {
-            let wrong = |_| parse::not_understood("xe --minimal", "a UUID", uuid);
-            return Ok(Some(uuid.parse().map_err(wrong)?));
-        }
-    }
-    Ok(None)
+    [named, XeCommand::new("vm-list").param(key, token).minimal()]
 }

@@ -12,9 +12,10 @@ use xenrt_core::remote::{Command, RemoteError, Shell, ShellExt as _, SshTarget};
 use xenrt_core::{Error, Result};
 
 use crate::error::TOOLSTACK;
-use crate::host::{Facts, HostShared, XapiHost};
+use crate::host::XapiHost;
 use crate::parse::{Record, records, values};
 use crate::product::Product;
+use crate::shared::{Facts, HostShared};
 use crate::xe::{Login, Xe, XeCommand};
 use crate::{bases, networks};
 

@@ -13,6 +13,9 @@ use crate::xe::{Ran, XeCommand, understand};
 pub(crate) struct Transcript {
     /// `278-vm-start-already`
     pub(crate) name: String,
+    /// The shell line that was recorded.
+    #[cfg(feature = "double")]
+    pub(crate) line: String,
     /// The words after `xe`; nothing where the recorded line was more than one `xe`.
     pub(crate) words: Option<Vec<String>>,
     pub(crate) status: i32,
@@ -51,10 +54,24 @@ fn read(file: &Path) -> Option<Transcript> {
     let (line, status) = head.rsplit_once("exit: ")?;
     let status = status.split_whitespace().next()?.parse().ok()?;
     let line = line.strip_prefix("$ ")?.trim_end_matches('\n');
-    let words = words(line).filter(|words| words.first().is_some_and(|word| word == "xe"));
-    let words = words.map(|words| words[1..].to_vec());
-    let (stdout, stderr) = (stdout.to_owned(), stderr.to_owned());
-    Some(Transcript { name, words, status, stdout, stderr })
+    // What follows far behind is a remark.
+    let line = line.split_once("        (").map_or(line, |(line, _)| line);
+    Some(Transcript {
+        name,
+        #[cfg(feature = "double")]
+        line: line.to_owned(),
+        words: command(line),
+        status,
+        stdout: stdout.to_owned(),
+        stderr: stderr.to_owned(),
+    })
+}
+
+/// The words after `xe` of a shell line that is one command of it; nothing for anything else.
+pub(crate) fn command(line: &str) -> Option<Vec<String>> {
+    let words = words(line)?;
+    let (first, rest) = words.split_first()?;
+    (first == "xe").then(|| rest.to_vec())
 }
 
 /// The words of a shell line that is one command; nothing for anything else.

@@ -180,15 +180,10 @@ impl XapiHost {
 
     async fn applied_or(&self, already: &str, apply: XeCommand, object: &str) -> Result<()> {
         let apply = apply.deadline(self.entry().deadlines.host_boot);
-        let xe = self.xe();
-        let done = match xe.run(&apply).await {
-            // That it was applied is told when it is applied again.
-            Err(error) if error.is_ambiguous() => xe.run(&apply).await,
-            result => result,
-        };
-        match done {
+        // That it was applied is told when it is applied again.
+        match self.xe().repeat(&apply, |_| false).await {
             Err(error) if error.code() == Some(&ApiCode::of(already)) => Ok(()),
-            result => result.map(drop).map_err(|error| error.during("apply", object)),
+            result => result.map_err(|error| error.during("apply", object)),
         }
     }
 

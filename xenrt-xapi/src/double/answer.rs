@@ -8,6 +8,8 @@ pub(super) struct Answer {
     pub(super) status: i32,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: String,
+    /// It is a question so far, which nobody has answered.
+    pub(super) asked: bool,
 }
 
 impl Answer {
@@ -21,6 +23,11 @@ impl Answer {
 
     pub(super) fn nothing() -> Self {
         Self::default()
+    }
+
+    /// The connection broke.
+    pub(super) fn lost() -> Self {
+        Self::failed("Lost connection to the server.\n")
     }
 
     pub(super) fn failed(stderr: impl Into<String>) -> Self {

@@ -25,10 +25,6 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
             }
             Ok(Answer::nothing())
         },
-        "help" => |_, request| {
-            let name = request.params.first().map_or("", |(name, _)| name.as_str());
-            Ok(Answer::line(format!("Unknown command '{name}'")))
-        },
         "host-dmesg" => |world, request| {
             request.selected(world, "host")?;
             Ok(Answer::text("Xen simulator\n"))
@@ -46,10 +42,18 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
         "pool-join" => |_, _| Err(Failure::internal("Connection failed: connection refused.")),
         "pool-eject" => |world, request| {
             let host = world.find("host", request.required("host-uuid")?)?.uuid();
+            let mut said = lost_with(world, &host);
+            if let Err(answer) = request.confirmed(&mut said)? {
+                return Ok(answer);
+            }
             if world.only("pool")?.is("master", &host) {
                 return Err(Failure::internal("Xapi_pool.Cannot_eject_master"));
             }
             world.remove("host", &host);
+            Ok(Answer::nothing())
+        },
+        "host-syslog-reconfigure" => |world, request| {
+            world.find("host", request.required("host-uuid")?)?;
             Ok(Answer::nothing())
         },
         "task-cancel" => |world, request| {
@@ -106,6 +110,23 @@ pub(super) fn host_object(uuid: &str, name: &str, address: &str) -> Object {
         .with("memory-overhead", "536870912")
         .with("memory-total", "1099511627776")
         .with("memory-free-computed", "1097888432128")
+}
+
+/// What is said before a host is taken out of the pool: its own storage goes with it.
+fn lost_with(world: &World, host: &str) -> String {
+    let mut said = String::from(
+        "WARNING: Ejecting a host from the pool will reinitialise that host's local SRs.\n\
+         WARNING: Any data contained with the local SRs will be lost.\n\
+         The following VDI objects will be destroyed:\n",
+    );
+    let own = |sr: &str| {
+        world.object("sr", sr).is_some_and(|sr| sr.is("shared", "false"))
+            && world.all("pbd").any(|pbd| pbd.is("sr-uuid", sr) && pbd.is("host-uuid", host))
+    };
+    for disk in world.all("vdi").filter(|disk| own(&disk.text("sr-uuid"))) {
+        said.push_str(&format!("VDI: {}\n", disk.reference()));
+    }
+    said
 }
 
 fn set_enabled(world: &mut World, request: &Request, enabled: &str) -> Result<Answer, Failure> {

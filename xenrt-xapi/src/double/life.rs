@@ -1,7 +1,5 @@
 //! The power states of VMs.
 
-use std::io::BufRead as _;
-
 use super::answer::{Answer, Failure};
 use super::defects::Defect;
 use super::printer;
@@ -110,21 +108,17 @@ pub(super) fn host(world: &World, name: &str) -> Result<String, Failure> {
 fn start(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Failure> {
     let chosen = request.get("on").map(|name| host(world, name)).transpose()?;
     expect(world, vm, &["halted"])?;
-    let needed = world.find("vm", vm)?.number("memory-dynamic-max");
+    let object = world.find("vm", vm)?;
     let mut reasons = Vec::new();
     let mut fits = None;
     for candidate in world.all("host") {
-        let free = free_memory(world, candidate);
-        let reason = if !candidate.is("enabled", "true") {
-            "Host is disabled".to_owned()
-        } else if free < needed {
-            "Not enough free memory".to_owned()
-        } else {
+        let Some(reason) = cannot_start(world, object, candidate) else {
             fits = fits.or(Some(candidate.uuid()));
             continue;
         };
         if chosen.as_ref() == Some(&candidate.uuid()) {
-            let values = [needed.to_string(), free.to_string()];
+            let free = free_memory(world, candidate);
+            let values = [object.text("memory-dynamic-max"), free.to_string()];
             return Err(Failure::api("HOST_NOT_ENOUGH_FREE_MEMORY", values));
         }
         reasons.push((candidate.text("name-label"), format!("Cannot start here [{reason}]")));
@@ -140,6 +134,19 @@ fn start(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Failu
     boot(world, vm);
     begin(world, vm, &on, if paused { "paused" } else { "running" });
     Ok(Answer::nothing())
+}
+
+/// Why a VM cannot start on a host, if it cannot.
+pub(super) fn cannot_start(world: &World, vm: &Object, host: &Object) -> Option<&'static str> {
+    // What it has there already it can have.
+    let own = if vm.is("resident-on", &host.uuid()) { vm.number("memory-dynamic-max") } else { 0 };
+    if !host.is("enabled", "true") {
+        Some("Host is disabled")
+    } else if free_memory(world, host) + own < vm.number("memory-dynamic-max") {
+        Some("Not enough free memory")
+    } else {
+        None
+    }
 }
 
 /// Brings what hosts say of their free memory up to date after a command.
@@ -282,7 +289,7 @@ fn report(world: &mut World, vm: &str) {
     object.set("guest-metrics-last-updated", NOW);
 }
 
-fn has_agent(vm: &Object) -> bool {
+pub(super) fn has_agent(vm: &Object) -> bool {
     vm.hidden.get("agent").map(String::as_str) != Some("none")
 }
 
@@ -426,18 +433,8 @@ pub(super) fn remove_with_disks(
     for disk in &disks {
         said.push_str(&format!("VDI: {} \n", world.find("vdi", disk)?.reference()));
     }
-    if !request.flag("force")? {
-        said.push_str("Type 'yes' to continue\n");
-        let mut typed = String::new();
-        if std::io::stdin().lock().read_line(&mut typed).unwrap_or(0) == 0 {
-            let failed = Answer::failed("Lost connection to the server.\n");
-            return Ok(Answer { stdout: said.into_bytes(), ..failed });
-        }
-        let typed = typed.trim_end_matches('\n');
-        if typed.trim().to_lowercase() != "yes" {
-            said.push_str(&format!("Aborted (you typed: '{typed}')\n"));
-            return Ok(Answer::text(said));
-        }
+    if let Err(answer) = request.confirmed(&mut said)? {
+        return Ok(answer);
     }
     for disk in &disks {
         world.remove("vdi", disk);

@@ -125,6 +125,10 @@ fn take_in(world: &mut World, own: &World, home: &Double) {
 pub(super) fn send_home(pool: &Double, request: &Request) -> io::Result<()> {
     let host = request.get("host-uuid").unwrap_or_default().to_owned();
     let home = pool.change(|world| {
+        // The question whether it is to be taken out was answered with no.
+        if world.object("host", &host).is_some() {
+            return None;
+        }
         world.objects.retain(|object| {
             let class = object.class.as_str();
             let of_host = ["pif", "pbd"].contains(&class) && object.is("host-uuid", &host);

@@ -11,11 +11,18 @@
 //! network, and to look at that from dom0. Its formats are held against outputs that were recorded
 //! from a real xapi.
 
+mod addresses;
 mod answer;
+mod client;
+mod database;
 mod defects;
 mod devices;
+mod diagnostics;
+mod drives;
 mod dry;
+mod help;
 mod hosts;
+mod iscsi;
 mod life;
 mod lists;
 mod members;

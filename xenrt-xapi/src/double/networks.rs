@@ -59,30 +59,6 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
             tidy(world);
             Ok(Answer::nothing())
         },
-        "pif-reconfigure-ip" => |world, request| {
-            let pif = world.find("pif", request.required("uuid")?)?.clone();
-            let mode = match request.required("mode")?.to_lowercase().as_str() {
-                "static" => "Static",
-                "dhcp" => "DHCP",
-                "none" => "None",
-                other => {
-                    return Err(Failure::Client(format!("Failed to parse mode '{other}'")));
-                }
-            };
-            let management = pif.is("management", "true");
-            if management && mode == "None" {
-                return Err(Failure::api("PIF_IS_MANAGEMENT_INTERFACE", [pif.uuid()]));
-            }
-            if let (true, Some(address)) = (management, request.get("IP")) {
-                world.find_mut("host", &pif.text("host-uuid"))?.set("address", address);
-            }
-            let pif = world.find_mut("pif", &pif.uuid())?;
-            pif.set("IP-configuration-mode", mode);
-            for field in ["IP", "netmask", "gateway", "DNS"] {
-                pif.set(field, request.get(field).unwrap_or(""));
-            }
-            Ok(Answer::nothing())
-        },
         "host-management-reconfigure" => management_reconfigure,
         _ => return None,
     };

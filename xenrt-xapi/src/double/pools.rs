@@ -15,7 +15,7 @@ use super::world::{Content, Object, World};
 const HA: &str = "ha";
 const EDITIONS: &str = "editions";
 /// What stands before the name of a metric that an object has.
-const METRIC: &str = "metric ";
+pub(super) const METRIC: &str = "metric ";
 
 pub(super) fn answer(world: &mut World, request: &Request) -> Given {
     let act: fn(&mut World, &Request) -> Result<Answer, Failure> = match request.name.as_str() {
@@ -267,7 +267,7 @@ impl World {
         self.note_of_pool(EDITIONS, editions);
     }
 
-    fn note_of_pool(&mut self, what: &str, value: &str) {
+    pub(super) fn note_of_pool(&mut self, what: &str, value: &str) {
         if let Ok(pool) = pool_mut(self) {
             pool.hidden.insert(what.to_owned(), value.to_owned());
         }

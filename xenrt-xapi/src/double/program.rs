@@ -1,16 +1,18 @@
 //! The program: what the `xe` client does with its arguments, and what the server answers.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::answer::{Answer, Failure};
+use super::client::{Client, USAGE, client};
 use super::request::Request;
 use super::rules::{self, Effect};
 use super::store::{Double, HOST_VARIABLE, STATE_VARIABLE};
 use super::world::World;
 use super::{
-    defects, devices, hosts, life, lists, members, networks, pools, storage, templates, traffic, xl,
+    addresses, database, defects, devices, diagnostics, drives, help, hosts, life, lists, members,
+    networks, pools, storage, templates, traffic, xl,
 };
 
 /// The programs of dom0 that the double is, by the name that it is called by. A test that wants the
@@ -18,24 +20,6 @@ use super::{
 /// rebooting the machine that it runs on.
 pub const PROGRAMS: &[&str] =
     &["xe", "xl", "systemctl", "dmesg", "ip", "iperf", "ping", "ss", "tcpdump"];
-
-const USAGE: &str = "Usage:
-  xe <command>
-    [ -s <server> ]            XenServer host
-    [ -p <port> ]              XenServer port number
-    [ -u <username> -pw <password> | -pwf <password file> ]
-                               User authentication (password or file)
-    [ --nossl ]                Disable SSL/TLS
-    [ --debug ]                Enable debug output
-    [ --debug-on-fail ]        Enable debug output only on failure
-    [ --minimal ]              Output only values in a comma-separated lists
-    [ --traceparent <value> ]  Distributed tracing context
-    [ --trace ]                Show task stacktrace on failure
-    [ <other arguments> ... ]  Command-specific options
-
-A full list of commands can be obtained by running
-  xe help -s <server> -p <port>
-";
 
 /// How long an `event-wait` sleeps between looks at its file.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
@@ -86,87 +70,6 @@ fn systemctl(double: &Double, arguments: &[String]) -> std::io::Result<Answer> {
     Ok(Answer::nothing())
 }
 
-/// What the client takes for itself.
-#[derive(Default)]
-struct Client {
-    server: Option<String>,
-    user: String,
-    password: String,
-    sent: Vec<String>,
-}
-
-fn client(arguments: Vec<String>) -> Result<Client, Answer> {
-    let mut client = Client::default();
-    let mut words = arguments.into_iter().chain(extra_arguments()).chain(prepared());
-    while let Some(word) = words.next() {
-        let mut next = || words.next().unwrap_or_default();
-        match word.as_str() {
-            "-s" | "-h" => client.server = Some(next()),
-            "-p" => check_port(&next())?,
-            "-u" => client.user = next(),
-            "-pw" => client.password = next(),
-            "-pwf" => (client.user, client.password) = password_file(&next())?,
-            "--nossl" | "--debug" | "--debug-on-fail" => {}
-            _ => match word.split_once('=') {
-                Some(("server", server)) => client.server = Some(server.to_owned()),
-                Some(("port", port)) => check_port(port)?,
-                Some(("username", user)) => client.user = user.to_owned(),
-                Some(("password", password)) => client.password = password.to_owned(),
-                Some(("passwordfile", path)) => {
-                    (client.user, client.password) = password_file(path)?;
-                }
-                Some(("nossl" | "debug" | "debugonfail" | "traceparent", _)) => {}
-                _ => client.sent.push(word),
-            },
-        }
-    }
-    Ok(client)
-}
-
-/// `XE_EXTRA_ARGS`: joined by commas; `\,` is a comma, and then every backslash goes.
-fn extra_arguments() -> Vec<String> {
-    let Ok(text) = std::env::var("XE_EXTRA_ARGS") else { return Vec::new() };
-    let mut words = vec![String::new()];
-    let mut before = ' ';
-    for c in text.chars() {
-        match (c, words.last_mut()) {
-            (',', _) if before != '\\' => words.push(String::new()),
-            (c, Some(word)) if c != '\\' => word.push(c),
-            _ => {}
-        }
-        before = c;
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
-/// The lines of `~/.xe`, each an argument.
-fn prepared() -> Vec<String> {
-    let Some(home) = std::env::var_os("HOME") else { return Vec::new() };
-    let text = std::fs::read_to_string(std::path::Path::new(&home).join(".xe")).unwrap_or_default();
-    text.lines().filter(|line| line.contains('=')).map(str::to_owned).collect()
-}
-
-fn check_port(text: &str) -> Result<(), Answer> {
-    if text.parse::<u16>().is_ok() {
-        return Ok(());
-    }
-    let stderr = format!("Port number must be an integer (0-65535)\n{USAGE}");
-    Err(Answer { stderr, ..Answer::default() })
-}
-
-fn password_file(path: &str) -> Result<(String, String), Answer> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let mut lines = text.lines().map(str::to_owned);
-    match (lines.next(), lines.next()) {
-        (Some(user), Some(password)) => Ok((user, password)),
-        _ => Err(Answer::failed(
-            "Error: password file format: expecting username on the first line, password on the \
-             second line\n",
-        )),
-    }
-}
-
 /// What comes of one look at the world.
 enum Step {
     /// The host belongs to the pool whose world is there.
@@ -189,6 +92,8 @@ struct Call {
     past_join: bool,
     /// It says that it was done, and is not.
     lies: bool,
+    /// What a person answered to its question.
+    typed: Option<String>,
 }
 
 fn xe(home: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
@@ -200,13 +105,25 @@ fn xe(home: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
     if client.sent.is_empty() || client.sent.iter().any(|word| word == "--help") {
         return Ok(Answer { stderr: USAGE.to_owned(), ..Answer::default() });
     }
-    let mut call = Call { client, past_rules: false, past_join: false, lies: false };
+    let mut call = Call { client, past_rules: false, past_join: false, lies: false, typed: None };
     let (mut double, mut lost_after) = (home.clone(), false);
-    let lost = || Answer::failed("Lost connection to the server.\n");
-    let answer = loop {
+    let mut asked = Vec::new();
+    let mut answer = loop {
         match double.visit(|world| step(world, &call))? {
             Step::Joined(pool) => double = Double::open(pool),
-            Step::Done(answer) => break answer,
+            Step::Done(answer) if answer.asked && call.typed.is_none() => {
+                // Whoever is to answer sees the question first.
+                std::io::stdout().write_all(&answer.stdout)?;
+                std::io::stdout().flush()?;
+                asked = answer.stdout;
+                let mut typed = String::new();
+                if std::io::stdin().lock().read_line(&mut typed)? == 0 {
+                    break Answer { stdout: asked.clone(), ..answer };
+                }
+                call.typed = Some(typed.trim_end_matches('\n').to_owned());
+                call.past_rules = true;
+            }
+            Step::Done(answer) => break call.client.tell(answer),
             Step::Wait(request) => break wait(&double, &request)?,
             Step::Join(request) => match members::join(home, &request)? {
                 Some(joined) => break joined,
@@ -214,23 +131,18 @@ fn xe(home: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
             },
             Step::Hit(effect) => {
                 call.past_rules = true;
+                if let Some(answer) = effect.answer() {
+                    return Ok(answer);
+                }
                 match effect {
-                    Effect::Refused => {
-                        let said = "Error: Connection refused (calling connect )\n";
-                        return Ok(Answer::failed(said));
-                    }
-                    Effect::Unavailable => return Ok(Answer::failed("Server internal error.\n")),
-                    Effect::StillBooting => {
-                        return Ok(Failure::api::<String>("HOST_STILL_BOOTING", []).answer());
-                    }
-                    Effect::Fails(code, values) => return Ok(Failure::Api(code, values).answer()),
-                    Effect::LostBefore => return Ok(lost()),
                     Effect::Hangs => loop {
                         std::thread::sleep(Duration::from_secs(60));
                     },
                     Effect::Slow(time) => std::thread::sleep(time),
                     Effect::LostAfter => lost_after = true,
                     Effect::Lies => call.lies = true,
+                    // Those that answer in the place of the server.
+                    _ => {}
                 }
             }
         }
@@ -241,7 +153,13 @@ fn xe(home: &Double, arguments: Vec<String>) -> std::io::Result<Answer> {
             members::send_home(&double, &request)?;
         }
     }
-    Ok(if lost_after { lost() } else { answer })
+    // What was shown already is not shown again.
+    if !asked.is_empty()
+        && let Some(rest) = answer.stdout.strip_prefix(asked.as_slice())
+    {
+        answer.stdout = rest.to_vec();
+    }
+    Ok(if lost_after { Answer::lost() } else { answer })
 }
 
 /// One look at the world, and whether it has changed.
@@ -260,7 +178,7 @@ fn step(world: &mut World, call: &Call) -> (Step, bool) {
         return (Step::Done(failure.answer()), counted);
     }
     let request = match Request::read(&sent) {
-        Ok(request) => request,
+        Ok(request) => request.typed(call.typed.clone()),
         Err(failure) => return (Step::Done(failure.answer()), counted),
     };
     match request.name.as_str() {
@@ -309,9 +227,10 @@ fn wait(double: &Double, request: &Request) -> std::io::Result<Answer> {
     }
 }
 
-/// The answer to arguments in a world, without a file and without rules.
+/// The answer to arguments in a world without a file, where a person types `typed`; rules that do not
+/// take time count.
 #[cfg(test)]
-pub(super) fn respond(world: &mut World, words: &[String]) -> Answer {
+pub(super) fn respond(world: &mut World, words: &[String], typed: Option<&str>) -> Answer {
     let client = match client(words.to_vec()) {
         Ok(client) => client,
         Err(answer) => return answer,
@@ -319,14 +238,19 @@ pub(super) fn respond(world: &mut World, words: &[String]) -> Answer {
     if client.sent.is_empty() {
         return Answer { stderr: USAGE.to_owned(), ..Answer::default() };
     }
-    match Request::read(&client.sent.join("\n")) {
+    let name = client.sent.first().map_or("", String::as_str);
+    if let Some(answer) = rules::hit(&mut world.rules, name).and_then(|effect| effect.answer()) {
+        return answer;
+    }
+    let answer = match Request::read(&client.sent.join("\n")) {
         Ok(request) if request.name == "event-wait" => match lists::event_holds(world, &request) {
             Ok(_) => Answer::nothing(),
             Err(failure) => failure.answer(),
         },
-        Ok(request) => carry_out(world, &request),
+        Ok(request) => carry_out(world, &request.typed(typed.map(str::to_owned))),
         Err(failure) => failure.answer(),
-    }
+    };
+    client.tell(answer)
 }
 
 /// Carries out a command that was not sent by a client, with its arguments joined by line ends.
@@ -365,12 +289,17 @@ pub(super) fn carry_out(world: &mut World, request: &Request) -> Answer {
         devices::answer,
         storage::answer,
         networks::answer,
+        addresses::answer,
         hosts::answer,
         pools::answer,
+        help::answer,
+        drives::answer,
+        diagnostics::answer,
+        database::answer,
     ];
     for family in families {
         if let Some(result) = family(world, request) {
-            return result.unwrap_or_else(Failure::answer);
+            return result.unwrap_or_else(|failure| diagnostics::traced(world, request, failure));
         }
     }
     Failure::usage(format!("Unknown command: {}", request.name)).answer()

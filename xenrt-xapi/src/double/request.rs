@@ -1,6 +1,6 @@
 //! A command as the server reads it.
 
-use super::answer::Failure;
+use super::answer::{Answer, Failure};
 use super::schema;
 use super::world::{Object, World};
 use crate::xe::vocabulary::{self, Form};
@@ -11,6 +11,8 @@ pub(super) struct Request {
     pub(super) name: String,
     pub(super) params: Vec<(String, String)>,
     form: Option<Form>,
+    /// What a person answered to a question.
+    typed: Option<String>,
 }
 
 impl Request {
@@ -30,7 +32,34 @@ impl Request {
             }
         }
         let form = vocabulary::form(&name).ok();
-        Ok(Self { name, params, form })
+        Ok(Self { name, params, form, typed: None })
+    }
+
+    /// The same with what a person answered to its question.
+    pub(super) fn typed(self, typed: Option<String>) -> Self {
+        Self { typed, ..self }
+    }
+
+    /// Asks a person after having `said` something, unless it is forced.
+    ///
+    /// # Errors
+    /// With the answer to the command, where the person did not say yes.
+    pub(super) fn confirmed(&self, said: &mut String) -> Result<Result<(), Answer>, Failure> {
+        if self.flag("force")? {
+            return Ok(Ok(()));
+        }
+        said.push_str("Type 'yes' to continue\n");
+        Ok(match self.typed.as_deref() {
+            Some(typed) if typed.trim().eq_ignore_ascii_case("yes") => Ok(()),
+            Some(typed) => {
+                said.push_str(&format!("Aborted (you typed: '{typed}')\n"));
+                Err(Answer::text(said.clone()))
+            }
+            None => {
+                let stdout = said.clone().into_bytes();
+                Err(Answer { stdout, asked: true, ..Answer::lost() })
+            }
+        })
     }
 
     /// Fails where a parameter that it requires is missing.

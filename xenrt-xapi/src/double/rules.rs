@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::{Answer, Failure};
+
 /// What happens to a command in the place of what should, or besides it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Effect {
     /// xapi is not running: the connection is refused.
     Refused,
+    /// Nothing answers at the address of the server.
+    NoServer,
     /// xapi answers with an HTTP status, 500 or 503: `xe` says neither which nor when.
     Unavailable,
     /// xapi is starting.
@@ -26,6 +30,23 @@ pub enum Effect {
     Lies,
     /// It fails with this error of the API.
     Fails(String, Vec<String>),
+}
+
+impl Effect {
+    /// What the client prints where nothing comes of the command.
+    pub(super) fn answer(&self) -> Option<Answer> {
+        Some(match self {
+            Self::Refused => Answer::failed("Error: Connection refused (calling connect )\n"),
+            Self::NoServer => {
+                Answer::failed("Unable to contact server. Please check server and port settings.\n")
+            }
+            Self::Unavailable => Answer::failed("Server internal error.\n"),
+            Self::StillBooting => Failure::api::<String>("HOST_STILL_BOOTING", []).answer(),
+            Self::Fails(code, values) => Failure::Api(code.clone(), values.clone()).answer(),
+            Self::LostBefore => Answer::lost(),
+            Self::LostAfter | Self::Slow(_) | Self::Hangs | Self::Lies => return None,
+        })
+    }
 }
 
 /// Something that goes wrong.

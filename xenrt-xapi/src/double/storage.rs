@@ -38,10 +38,14 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Given {
             Ok(Answer::line(vdi))
         },
         "sr-create" => sr_create,
-        "sr-probe" => |_, request| {
+        "sr-probe" => |world, request| {
+            if request.get("type") == Some("lvmoiscsi") {
+                return super::iscsi::probe(world, request);
+            }
             check_driver(request)?;
             Ok(Answer::line("<?xml version=\"1.0\" ?>\n<SRlist>\n</SRlist>"))
         },
+        "sr-introduce" => sr_introduce,
         "sr-scan" | "sr-update" => |world, request| {
             world.find("sr", request.required("uuid")?)?;
             Ok(Answer::nothing())
@@ -176,6 +180,21 @@ fn sr_create(world: &mut World, request: &Request) -> Result<Answer, Failure> {
     }
     world.find_mut("sr", &uuid)?.set("shared", request.get("shared").unwrap_or("false"));
     Ok(Answer::line(uuid))
+}
+
+/// Knows a storage again, which is attached nowhere yet.
+fn sr_introduce(world: &mut World, request: &Request) -> Result<Answer, Failure> {
+    let uuid = request.required("uuid")?;
+    if world.object("sr", uuid).is_some() {
+        return Err(Failure::internal(format!("there is an SR {uuid} already")));
+    }
+    let sr = Object::with_uuid("sr", uuid)
+        .with("name-label", request.required("name-label")?)
+        .with("type", request.required("type")?)
+        .with("content-type", request.get("content-type").unwrap_or(""))
+        .with("shared", request.get("shared").unwrap_or("false"))
+        .with("physical-size", "2000000000000");
+    Ok(Answer::line(world.add(sr)))
 }
 
 fn remove_sr(world: &mut World, request: &Request, with_content: bool) -> Result<Answer, Failure> {

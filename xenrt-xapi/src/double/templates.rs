@@ -209,7 +209,12 @@ fn snapshot(world: &mut World, vm: &str, request: &Request) -> Result<Answer, Fa
     if checkpoint {
         life::expect(world, vm, &["running", "suspended"])?;
     }
-    let running = world.find("vm", vm)?.is("power-state", "running");
+    let object = world.find("vm", vm)?;
+    if request.name == "vm-snapshot-with-quiesce" && !life::has_agent(object) {
+        let values = [object.reference(), "nothing in the guest answers".to_owned()];
+        return Err(Failure::api("VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED", values));
+    }
+    let running = object.is("power-state", "running");
     copied(world, vm, request, false).and_then(|answer| {
         let uuid = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
         life::end(world, &uuid, if checkpoint && running { "suspended" } else { "halted" });

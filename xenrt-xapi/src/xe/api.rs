@@ -78,6 +78,10 @@ codes! {
     VmLacksFeature = "VM_LACKS_FEATURE",
     /// The guest has no PV drivers.
     VmMissingPvDrivers = "VM_MISSING_PV_DRIVERS",
+    /// Nothing in the guest can bring its disks to rest.
+    QuiesceNotSupported = "VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED",
+    /// The guest did not bring its disks to rest in time.
+    QuiesceTimeout = "VM_SNAPSHOT_WITH_QUIESCE_TIMEOUT",
     /// The guest did not shut down in time.
     VmShutdownTimeout = "VM_SHUTDOWN_TIMEOUT",
     /// The VM crashed meanwhile.

@@ -13,6 +13,9 @@ use super::understand::understand;
 use super::{ApiCode, Login, Result, XeCommand, XeError, script};
 use crate::parse;
 
+/// How long it takes to end a command that outlives its deadline.
+pub(super) const TO_END: Duration = Duration::from_secs(30);
+
 /// The `xe` of one host.
 ///
 /// Commands run in the host's control domain, through its shell. With a [remote login](Login) the
@@ -161,8 +164,6 @@ impl Xe {
         let started = Instant::now();
         let progress = Mutex::new(Attempt::default());
         let locked = || progress.lock().unwrap_or_else(PoisonError::into_inner);
-        // How long it takes to end a command that outlives its deadline.
-        const TO_END: Duration = Duration::from_secs(30);
         let waited = wait_until("xapi to take the command", || async {
             let rest = still_to_run(commands, &locked().done);
             let left = total.saturating_sub(started.elapsed()).max(Duration::from_secs(1));
@@ -256,26 +257,6 @@ impl Xe {
     /// See [`XeError`]; also when it printed no UUID, since then nothing was made.
     pub async fn create(&self, command: &XeCommand) -> Result<Uuid> {
         Ok(parse::created(&self.run(command).await?)?)
-    }
-
-    /// Runs a command that creates one object, and does not create it twice: when the connection
-    /// breaks and nobody knows whether it was made, `find` is asked - a list with `--minimal` that
-    /// can only show this very object - and what it shows is taken.
-    ///
-    /// # Errors
-    /// See [`XeError`]. An ambiguous error is returned only when xapi does not answer any more.
-    pub async fn create_once(&self, command: &XeCommand, find: &XeCommand) -> Result<Uuid> {
-        let error = match self.create(command).await {
-            Err(error) if error.is_ambiguous() => error,
-            result => return result,
-        };
-        match parse::minimal(&self.run(find).await?)?.as_slice() {
-            [] => self.create(command).await,
-            [uuid] => uuid
-                .parse()
-                .map_err(|_| parse::not_understood("xe --minimal", "a UUID", uuid).into()),
-            _ => Err(error),
-        }
     }
 
     /// Runs a list and returns the first field of each object (see [`minimal`](parse::minimal)).

@@ -255,6 +255,7 @@ fn kind_of(error: &ApiError) -> ToolstackErrorKind {
         ApiCode::SrFull => Kind::OutOfSpace,
         ApiCode::VmLacksFeature
         | ApiCode::VmMissingPvDrivers
+        | ApiCode::QuiesceNotSupported
         | ApiCode::LicenceRestriction
         | ApiCode::OperationNotAllowed
         | ApiCode::VmRequiresSr
@@ -267,7 +268,9 @@ fn kind_of(error: &ApiError) -> ToolstackErrorKind {
         | ApiCode::ValueNotSupported
         | ApiCode::MemoryConstraintViolation
         | ApiCode::VmIsTemplate => Kind::InvalidConfiguration,
-        ApiCode::VmShutdownTimeout | ApiCode::DeviceDetachTimeout => Kind::TimedOut,
+        ApiCode::VmShutdownTimeout | ApiCode::DeviceDetachTimeout | ApiCode::QuiesceTimeout => {
+            Kind::TimedOut
+        }
         ApiCode::HostStillBooting
         | ApiCode::HostOffline
         | ApiCode::CannotContactHost

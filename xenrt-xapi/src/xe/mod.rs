@@ -39,6 +39,7 @@ mod client;
 mod command;
 mod error;
 mod login;
+mod repeat;
 mod script;
 mod understand;
 pub(crate) mod vocabulary;

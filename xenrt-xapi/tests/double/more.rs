@@ -54,6 +54,29 @@ async fn snapshots_keep_what_was() {
 }
 
 #[tokio::test]
+async fn quiesced_snapshots_need_somebody_in_the_guest() {
+    let simulated = Simulated::start(&World::small());
+    let host = simulated.connect().await;
+    let guest = guest(&host, "tiny").await;
+    guest.start().await.unwrap();
+    let snapshots = guest.snapshots().unwrap();
+    // The connection breaks when it is done.
+    simulated.double.rule(Rule::once("vm-snapshot-with", Effect::LostAfter)).unwrap();
+    let made = snapshots.create("at rest", SnapshotKind::Quiesced).await.unwrap();
+    assert_eq!(made.reverts_to, PowerState::Halted);
+    let calls = simulated.double.calls().unwrap().join("\n");
+    assert_eq!(calls.matches("vm-snapshot-with-quiesce").count(), 1, "{calls}");
+    assert_eq!(snapshots.list().await.unwrap().len(), 1);
+    snapshots.delete(&made).await.unwrap();
+    let uuid = guest.uuid().to_string();
+    simulated.double.change(|world| world.remove_agent(&uuid)).unwrap();
+    let refused = snapshots.create("x", SnapshotKind::Quiesced).await.unwrap_err();
+    assert_eq!(refused.toolstack_kind(), Some(ToolstackErrorKind::NotSupported), "{refused}");
+    assert!(snapshots.list().await.unwrap().is_empty());
+    guest.check().await.unwrap();
+}
+
+#[tokio::test]
 async fn copies_are_guests_of_their_own() {
     let simulated = Simulated::start(&World::small());
     let host = simulated.connect().await;
