@@ -317,7 +317,14 @@ mod tests {
         };
         let comparison = compare(one(), one());
         assert_eq!(comparison.exit_code(), ExitCode::AllPassed);
-        insta::assert_snapshot!(comparison, @"");
+        insta::assert_snapshot!(comparison, @r"
+        test            xl             libvirt-qemu
+        network.hfx745  passed 12.5 s  passed 12.5 s
+          dropped       45.2 packets   45.2 packets
+        in all          1 min 10 s     1 min 10 s
+
+        no difference
+        ");
     }
 
     #[test]
@@ -328,7 +335,16 @@ mod tests {
             document(ExitCode::AllPassed, vec![seen(test("a", OutcomeKind::Passed, ""), &other)]),
         );
         assert_eq!(comparison.exit_code(), ExitCode::Failed);
-        insta::assert_snapshot!(comparison, @"");
+        insta::assert_snapshot!(comparison, @r"
+        test    xl             libvirt-qemu
+        a       passed 12.5 s  passed 12.5 s
+        in all  1 min 10 s     1 min 10 s
+
+        differences:
+          a
+            only on libvirt-qemu: guest tiny: Running, 1 vCPU of 1, 127 MiB, 0 disks, 1 VIF; domain Running, 1 vCPU
+            only on xl: guest tiny: Running, 1 vCPU of 1, 128 MiB, 0 disks, 1 VIF; domain Running, 1 vCPU
+        ");
     }
 
     #[test]
@@ -340,7 +356,15 @@ mod tests {
         );
         assert!(!comparison.agrees());
         assert_eq!(comparison.exit_code(), ExitCode::AllPassed);
-        insta::assert_snapshot!(comparison, @"");
+        insta::assert_snapshot!(comparison, @r"
+        test    xl             libvirt-qemu
+        a       passed 12.5 s  skipped 12.5 s
+        in all  1 min 10 s     1 min 10 s
+
+        differences:
+          a
+            verdict: xl passed; libvirt-qemu skipped (needs migration, which it lacks)
+        ");
     }
 
     #[test]
@@ -355,6 +379,14 @@ mod tests {
         let unfinished =
             ReportDocument { run: RunDocument { exit_code: None, ..green().run }, ..green() };
         assert_eq!(compare(green(), unfinished).exit_code(), ExitCode::Errored);
-        insta::assert_snapshot!(compare(green(), document(ExitCode::Cancelled, vec![])), @"");
+        insta::assert_snapshot!(compare(green(), document(ExitCode::Cancelled, vec![])), @r"
+        test    xl             libvirt-qemu
+        a       passed 12.5 s  -
+        in all  1 min 10 s     1 min 10 s
+
+        differences:
+          a
+            libvirt-qemu did not come to it
+        ");
     }
 }

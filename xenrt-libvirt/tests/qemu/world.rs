@@ -23,28 +23,6 @@ const APART: &str = "apart.invalid";
 /// The bridge of guests.
 pub(crate) const BRIDGE: &str = "xrtbr0";
 
-/// The modules of dom0's initial ramdisk that the tiny guest needs under QEMU, in loading order.
-const MODULES: [&str; 9] = [
-    "virtio_ring",
-    "virtio",
-    "virtio_pci_modern_dev",
-    "virtio_pci_legacy_dev",
-    "virtio_pci",
-    "virtio_blk",
-    "failover",
-    "net_failover",
-    "virtio_net",
-];
-
-/// Those of dom0's disk: a balloon, a power button, and a bell that is rung in a panic.
-const MORE_MODULES: [&str; 5] = [
-    "virtio/virtio_balloon.ko",
-    "acpi/button.ko",
-    "input/evdev.ko",
-    "misc/pvpanic/pvpanic.ko",
-    "misc/pvpanic/pvpanic-mmio.ko",
-];
-
 /// Runs the ignored test `name` of this program in name spaces of its own.
 pub(crate) fn run_inside(name: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -81,53 +59,20 @@ fn sh(line: &str) {
     assert!(status.success(), "{line}: {status}");
 }
 
-/// The kernel and initial ramdisk of the tiny guest, for QEMU: the lab's own boots under Xen, so the
-/// modules for QEMU's devices are put behind it (a kernel unpacks one archive after the other). What
-/// waits for the power button is there too.
+/// The kernel and initial ramdisk of the tiny guest, and the key that it lets in.
 fn prepare(folder: &Path) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let images = runtime.block_on(async {
         VirtualLab::open(LabOptions::default()).await.unwrap().images().await.unwrap()
     });
-    let (kernel, dom0) = (images.kernel(), images.initrd());
-    let tiny = kernel.with_file_name("tiny.initrd");
-    let keys = xenrt_lab::default_cache_dir().join("keys/id_ed25519");
-    let (modules, more) = (MODULES.join(" "), MORE_MODULES.join(" "));
-    let at = folder.display();
-    sh(&format!(
-        "cd '{at}'; mkdir dom0 tiny more more/mod more/etc
-        (cd dom0; cpio -idm --quiet '*mod/*' <'{}')
-        (cd tiny; cpio -idm --quiet '*etc/*' <'{}')
-        for module in {modules}; do
-          cp dom0/mod/$module.ko more/mod/; echo $module.ko >>more/mod/list
-        done
-        release=$(debugfs -R 'ls -p /lib/modules' '{}' 2>more.log | tr / '\\n' | grep -m 1 '^[0-9].*-')
-        for module in {more}; do
-          name=$(basename $module)
-          debugfs -R \"dump /lib/modules/$release/kernel/drivers/$module more/mod/$name\" '{}' 2>>more.log
-          echo $name >>more/mod/list
-        done
-        mkdir more/bin; printf '%s\n' '#!/bin/sh' \
-          'for input in /sys/class/input/event*; do' \
-          '  [ \"$(cat $input/device/name)\" = \"Power Button\" ] || continue' \
-          '  dd if=/dev/input/${{input##*/}} of=/dev/null bs=24 count=1 && poweroff' \
-          'done' 'sleep 1' >more/bin/power-button; chmod 755 more/bin/power-button
-        sed s/hvc0/ttyS0/ tiny/etc/inittab >more/etc/inittab
-        echo '::respawn:/bin/power-button' >>more/etc/inittab
-        sed '/devtmpfs/a mkdir -p /dev/shm; mount -t tmpfs shm /dev/shm' tiny/etc/rc >more/etc/rc
-        chmod 755 more/etc/rc
-        sed s/hvc0/ttyS0/ tiny/etc/announce >more/etc/announce; chmod 755 more/etc/announce
-        (cd more; find . | cpio -o -H newc --quiet) >more.initrd
-        cat '{}' more.initrd >initrd
-        cp '{}' kernel; cp '{}' key; chmod 600 key; chmod 711 .",
-        dom0.display(),
-        tiny.display(),
-        images.disk().display(),
-        images.disk().display(),
-        tiny.display(),
-        kernel.display(),
-        keys.display(),
-    ));
+    let key = xenrt_lab::default_cache_dir().join("keys/id_ed25519");
+    std::fs::copy(images.kernel(), folder.join("kernel")).unwrap();
+    std::fs::copy(images.guest_of_qemu(), folder.join("initrd")).unwrap();
+    std::fs::copy(key, folder.join("key")).unwrap();
+    // QEMU may be another user, who has to get through to its files.
+    let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(folder.join("key"), mode(0o600)).unwrap();
+    std::fs::set_permissions(folder, mode(0o711)).unwrap();
 }
 
 /// The folders of libvirt's, each in the place that libvirt has it.

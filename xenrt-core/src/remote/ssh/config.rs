@@ -240,7 +240,7 @@ mod tests {
     fn a_program_carries_the_connection_to_the_first_machine() {
         let words = ["nsenter", "--net", "--", "a b", "%h", "%p"];
         let first = SshTarget::new("a", "10.0.0.1").proxy(words);
-        let expected = "  ProxyCommand nsenter --net -- 'a b' '%h' '%p'\n";
+        let expected = "  ProxyCommand nsenter --net -- 'a b' %h %p\n";
         assert!(config_of(&first).contains(expected), "{}", config_of(&first));
         let text = config_of(&SshTarget::new("b", "10.0.0.2").through(&first));
         let (gateway, target) = text.split_once("Host 10.0.0.2\n").unwrap();
