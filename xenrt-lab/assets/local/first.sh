@@ -49,5 +49,7 @@ ip link set "spare$5-end" up
 : >ready
 # A shell that has something left to do stays, and collects processes whose parents have gone.
 cat >/dev/null
-# Nobody else does where the program was killed.
+# Nobody else does where the program was killed. What is mounted on cannot be removed.
+umount -l ../work
+cd /
 rm -rf "${folder%/*}"

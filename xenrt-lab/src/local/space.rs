@@ -59,7 +59,9 @@ impl Space {
         let ready = folder.join("ready");
         let output = std::fs::File::create(&log).io("create", &log)?;
         let errors = output.try_clone().io("open", &log)?;
-        command.args(own).args(["sh", "-euc", FIRST, "host"]).arg(folder);
+        let script = folder.join("first.sh");
+        std::fs::write(&script, FIRST).io("write", &script)?;
+        command.args(own).args(["sh", "-eu"]).arg(script).arg(folder);
         command.args([BRIDGE, &format!("{BRIDGE_ADDRESS}/24")]);
         command.arg(if network.is_none() { "new" } else { "shared" });
         command.arg(number.to_string());

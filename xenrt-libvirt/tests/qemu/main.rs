@@ -8,6 +8,7 @@
 
 mod daemon;
 mod life;
+mod local;
 mod migration;
 mod namespace;
 mod oversized_packets;
