@@ -29,6 +29,8 @@
 //! | `migration_uri` | the URI by which the libvirt of *other* hosts reaches this one, to move guests to it; through ssh with the login of the lab where it is not set |
 //! | `migration_address` | the address that the memory of guests is sent to; what libvirt says where it is not set |
 //! | `shared_folders` | folders, separated by commas, that hosts share: guests whose disks are there can be moved. Both hosts must name the folder |
+//! | `spare_interface` | an interface of the host that networks with an uplink may be put on |
+//! | `shares_kernel` | `true` where the host is a name space or a container of the machine that the tests run on, and must not be rebooted |
 //! | `libvirt_accelerator` | what QEMU runs guests by: `kvm` (the default where there is KVM) or `qemu` (emulation) |
 
 #[cfg(feature = "virt")]
