@@ -66,7 +66,7 @@ impl Toolstack for LibvirtToolstack {
         let command = Command::new("uname").arg("-r").deadline(Duration::from_secs(90));
         let kernel = shell.text(&command).await?;
         let (uri, folder) = reach::uri(entry)?;
-        let connection = Connection::new(uri);
+        let connection = Connection::of(uri, entry.deadlines.command);
         let call = Call {
             verb: "describe",
             object: format!("host {:?}", entry.name),

@@ -23,10 +23,12 @@ use workers::Workers;
 use crate::error;
 use crate::sys;
 
-/// A connection without an answer to a keep-alive message, sent every so many seconds, ...
-const KEEP_ALIVE_SECONDS: i32 = 5;
-/// ... so many times in a row, is dead.
+/// A connection without an answer to so many keep-alive messages in a row is dead.
 const KEEP_ALIVE_COUNT: u32 = 3;
+
+/// They are sent every so many seconds, where the host is not a slow one: then as often as three of
+/// them take a quarter of what a command may.
+const KEEP_ALIVE_SECONDS: u64 = 5;
 
 /// So many events are kept for a reader that is slow; one that is slower looks for itself.
 const EVENTS: usize = 1024;
@@ -69,6 +71,8 @@ pub(crate) struct Connection(Arc<Shared>);
 
 struct Shared {
     uri: String,
+    /// Seconds between keep-alive messages.
+    keep_alive: i32,
     workers: Workers,
     open: Mutex<Option<Arc<Open>>>,
     /// One opens, the others wait for it.
@@ -115,9 +119,19 @@ impl Shared {
 
 impl Connection {
     /// A connection to what is at `uri`. It is made by the first call.
+    #[cfg(test)]
     pub(crate) fn new(uri: impl Into<String>) -> Self {
+        Self::of(uri, Duration::ZERO)
+    }
+
+    /// The same to a host whose commands may take so long: one that is emulated and busy does not
+    /// answer at once, and is not dead.
+    pub(crate) fn of(uri: impl Into<String>, command: Duration) -> Self {
+        let seconds = command.as_secs() / (4 * u64::from(KEEP_ALIVE_COUNT));
+        let keep_alive = seconds.clamp(KEEP_ALIVE_SECONDS, 60) as i32;
         Self(Arc::new(Shared {
             uri: uri.into(),
+            keep_alive,
             workers: Workers::default(),
             open: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
@@ -200,7 +214,8 @@ impl Connection {
         let (uri, events) = (self.0.uri.clone(), self.0.events.clone());
         // Who waits for it has a deadline; it ends with them.
         let forever = Instant::now() + Duration::from_secs(365 * 86_400);
-        let opened = self.on_thread(forever, move || open(&uri, events)).await?;
+        let keep_alive = self.0.keep_alive;
+        let opened = self.on_thread(forever, move || open(&uri, keep_alive, events)).await?;
         let Some(opened) = opened else { return Err(self.gone()) };
         let opened = Arc::new(opened.map_err(|failure| match failure {
             Failure::Own(error) => error,
@@ -267,12 +282,16 @@ impl Connection {
 }
 
 /// Opens a connection, with keep-alive and events.
-fn open(uri: &str, events: broadcast::Sender<DomainEvent>) -> Result<Open, Failure> {
+fn open(
+    uri: &str,
+    keep_alive: i32,
+    events: broadcast::Sender<DomainEvent>,
+) -> Result<Open, Failure> {
     events::begin_loop().map_err(|message| {
         Error::lab(format!("libvirt's event loop cannot be begun: {message}"))
     })?;
     let open = Open(Connect::open(Some(uri))?);
-    match open.0.set_keep_alive(KEEP_ALIVE_SECONDS, KEEP_ALIVE_COUNT) {
+    match open.0.set_keep_alive(keep_alive, KEEP_ALIVE_COUNT) {
         // Drivers in this process have no connection that could die.
         Err(error) if error.code() != ErrorNumber::NoSupport => return Err(error.into()),
         _ => {}
