@@ -217,7 +217,10 @@ async fn on_place(args: &Args, place: &Place, several: bool) -> miette::Result<P
         }
         Err(error) => Err(error),
     };
-    provider.release().await.into_diagnostic()?;
+    // What was found out is told all the same.
+    if let Err(error) = provider.release().await {
+        anstream::eprintln!("{place}: {:?}", Report::msg(error.to_string()));
+    }
     profile
 }
 

@@ -171,10 +171,22 @@ impl LabProvider for LocalLibvirtProvider {
         demands: &[HostDemand],
         note: &(dyn Fn(LabNote) + Send + Sync),
     ) -> Result<Vec<Arc<dyn Host>>> {
-        if self.missing == Missing::Install {
-            let say = |message: String| note(LabNote { message, fraction: None });
-            let installed = xenrt_lab::setup::install(xenrt_lab::setup::LOCAL, &say);
-            installed.await.map_err(lab_error)?;
+        match self.missing {
+            Missing::Install => {
+                let say = |message: String| note(LabNote { message, fraction: None });
+                let installed = xenrt_lab::setup::install(xenrt_lab::setup::LOCAL, &say);
+                installed.await.map_err(lab_error)?;
+            }
+            Missing::Refuse => {
+                let missing = xenrt_lab::setup::missing(xenrt_lab::setup::LOCAL);
+                let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+                if !missing.is_empty() {
+                    let missing = missing.join(", ");
+                    return Err(Error::lab(format!(
+                        "not on this machine: {missing}; install that"
+                    )));
+                }
+            }
         }
         let hosts = open_lab(self.cache.clone(), self.missing, note, async |lab| {
             lab.local_hosts(demands.len()).await

@@ -88,6 +88,9 @@ impl PlaceArgs {
             })
         };
         let places: Vec<Place> = self.on.iter().map(place).collect::<miette::Result<_>>()?;
+        if let Some(twice) = (1..places.len()).find(|&at| places[..at].contains(&places[at])) {
+            return Err(miette::miette!("--on names {} twice", places[twice]));
+        }
         if let Some(place) = places.iter().find(|place| place.needs_libvirt())
             && cfg!(not(feature = "libvirt"))
         {
@@ -143,7 +146,11 @@ impl PlaceArgs {
             }
             #[cfg(feature = "libvirt")]
             Place::LibvirtTest => {
-                let lab = LabFile::parse(LIBVIRT_TEST, "libvirt-test").into_diagnostic()?;
+                let mut lab = LabFile::parse(LIBVIRT_TEST, "libvirt-test").into_diagnostic()?;
+                let cache = self.cache.clone().unwrap_or_else(xenrt_lab::default_cache_dir);
+                for host in &mut lab.hosts {
+                    host.work_folder = cache.join("libvirt-test").display().to_string();
+                }
                 Arc::new(LabFileProvider::new(lab, "libvirt-test", toolstacks()))
             }
             // `places` has refused it before.
@@ -167,7 +174,6 @@ const LIBVIRT_TEST: &str = r#"
 name = "driver"
 address = "localhost"
 toolstack = "libvirt"
-work_folder = "/tmp/xenrt-libvirt-test"
 attributes = { libvirt_uri = "test:///default", spare_interface = "eth1" }
 [host.deadlines]
 state = "30s"
@@ -198,6 +204,7 @@ mod tests {
         assert_eq!(on(&["sim", "xl"], None).unwrap(), [Place::Sim, Place::Xl]);
         let error = on(&["libvirt"], None).unwrap_err().to_string();
         assert!(error.contains("xl, libvirt-xen, libvirt-qemu, libvirt-test, sim"), "{error}");
+        assert!(on(&["sim", "xl", "sim"], None).is_err());
         for (name, place) in Place::NAMED {
             assert_eq!(place.to_string(), name);
         }

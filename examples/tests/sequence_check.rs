@@ -66,3 +66,40 @@ fn every_problem_is_told_and_counted() {
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("cannot read the sequence file"), "{said}");
 }
+
+/// The host of the lab file has another image than simulated hosts have: all pass, and it is told.
+#[test]
+fn one_sequence_in_two_places_is_held_against_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(
+        folder.join("lab.toml"),
+        "[[host]]\nname = \"rack1\"\naddress = \"192.0.2.1\"\ntoolstack = \"sim\"\n\
+         [host.guest_network]\nnetwork = \"xenbr0\"\n\
+         [[host.images]]\nname = \"tiny\"\nmemory_mib = 96\n",
+    )
+    .unwrap();
+    let text = "<xenrt><prepare><host/></prepare><testsequence>\
+                <testcase id='lifecycle.reboot'><arg>loops=1</arg></testcase>\
+                </testsequence></xenrt>";
+    std::fs::write(folder.join("one.seq"), text).unwrap();
+    let run = |on: &str, out: &str| {
+        let words = ["run", "one.seq", "--lab", "lab.toml", "--on", on, "--out", out];
+        sequence(folder, &words)
+    };
+    let (code, said) = run("rack1,sim", "two");
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("\ndifferences:\n"), "{said}");
+    assert!(said.contains("only on rack1: guest ") && said.contains(", 96 MiB, "), "{said}");
+    let comparison = std::fs::read_to_string(folder.join("two/comparison.json")).unwrap();
+    let comparison: serde_json::Value = serde_json::from_str(&comparison).unwrap();
+    assert_eq!(comparison["tests"][0]["results"][1]["verdict"], "passed");
+    // Each place has a run of its own, which can be shown again.
+    let (code, said) = sequence(folder, &["replay", "two/rack1"]);
+    assert!(code == 0 && said.contains("1 passed"), "{said}");
+
+    let (code, said) = run("sim", "one");
+    assert!(code == 0 && !said.contains("difference"), "{said}");
+    let (code, said) = run("rack2", "none");
+    assert!(code == 2 && said.contains("there is no place \"rack2\""), "{said}");
+}

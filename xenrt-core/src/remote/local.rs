@@ -394,4 +394,23 @@ mod tests {
         assert!(missing.to_string().contains("/nowhere/at/all"), "{missing}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
+
+    #[tokio::test]
+    async fn a_part_of_this_machine_has_its_own_way_in_and_its_own_files() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("etc")).unwrap();
+        let enter = ["env", "PLACE=there"];
+        let shell = LocalShell::within("the place", enter, root.path().display().to_string());
+        assert_eq!(shell.target(), "the place");
+        assert_eq!(shell.text(&Command::shell_line("echo $PLACE")).await.unwrap(), "there");
+        shell.write_file("/etc/name", b"a", 0o600).await.unwrap();
+        assert_eq!(std::fs::read(root.path().join("etc/name")).unwrap(), b"a");
+        assert_eq!(shell.read_file("/etc/name").await.unwrap(), b"a");
+        shell.upload(&root.path().join("etc/name"), "/etc/copy", 0o644).await.unwrap();
+        shell.download("/etc/copy", &root.path().join("back")).await.unwrap();
+        assert_eq!(std::fs::read(root.path().join("back")).unwrap(), b"a");
+        let nowhere = LocalShell::within("a place", ["/no/such/program"], "");
+        let error = nowhere.execute(&Command::new("true")).await.unwrap_err();
+        assert!(error.to_string().contains("on a place"), "{error}");
+    }
 }

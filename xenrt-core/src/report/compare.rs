@@ -1,6 +1,6 @@
 //! Runs of one sequence in several places, held against each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -76,22 +76,22 @@ impl Comparison {
             exit_code: document.run.exit_code,
             seconds: document.run.seconds,
         });
-        let mut names: Vec<&str> = Vec::new();
-        for test in runs.iter().flat_map(|(_, document)| &document.tests) {
-            if !names.contains(&test.name.as_str()) {
-                names.push(&test.name);
-            }
-        }
-        let tests = names.into_iter().map(|name| {
-            let find = |document: &ReportDocument| {
-                document.tests.iter().find(|test| test.name == name).map(ComparedResult::of)
-            };
-            let results: Vec<_> = runs.iter().map(|(_, document)| find(document)).collect();
-            let places: Vec<&str> = runs.iter().map(|(place, _)| place.as_str()).collect();
-            let differences = differences(&places, &results);
+        let by_name = |document: &'_ ReportDocument| -> HashMap<String, ComparedResult> {
+            let tests = document.tests.iter();
+            tests.map(|test| (test.name.clone(), ComparedResult::of(test))).collect()
+        };
+        let mut found: Vec<_> = runs.iter().map(|(_, document)| by_name(document)).collect();
+        let mut seen = HashSet::new();
+        let names = runs.iter().flat_map(|(_, document)| &document.tests);
+        let names = names.map(|test| test.name.as_str()).filter(|name| seen.insert(*name));
+        let named: Vec<&str> = runs.iter().map(|(place, _)| place.as_str()).collect();
+        let tests = names.map(|name| {
+            let results: Vec<_> = found.iter_mut().map(|results| results.remove(name)).collect();
+            let differences = differences(&named, &results);
             ComparedTest { name: name.to_owned(), results, differences }
         });
-        Self { places: places.collect(), tests: tests.collect() }
+        let tests = tests.collect();
+        Self { places: places.collect(), tests }
     }
 
     /// Whether all is the same everywhere.
