@@ -239,17 +239,20 @@ impl Request {
         }
     }
 
+    /// Of a halted guest whose maximum is what it has, the maximum follows in both directions: QEMU
+    /// starts a guest with its maximum, and only the guest's own driver gives back what is too much.
     fn set_memory(
         &self,
         connect: &Connect,
         domain: &VirtDomain,
         memory: Memory,
     ) -> Result<(), Failure> {
-        let (active, kib) = (domain.is_active()?, memory.as_kib());
-        if kib > domain.get_info()?.max_mem {
+        let (active, kib, info) = (domain.is_active()?, memory.as_kib(), domain.get_info()?);
+        let follows = !active && info.memory == info.max_mem;
+        if kib > info.max_mem || follows {
             if active {
                 let all = Memory::kib(self.host_memory(connect)?);
-                let most = Memory::kib(domain.get_info()?.max_mem);
+                let most = Memory::kib(info.max_mem);
                 let (kind, message) = match memory > all {
                     true => (ToolstackErrorKind::OutOfMemory, format!("the host has {all}")),
                     false => (

@@ -109,6 +109,21 @@ pub(super) const CHECKS: &[Check] = &[
             })
         },
     ),
+    Check::quick(
+        "resources.memory_back",
+        "a halted guest that is given memory and gives it back starts with what it had",
+        |cx| {
+            Box::pin(async move {
+                let guest = cx.halted("a").await?;
+                let before = guest.view().await?.memory;
+                guest.set_memory(Memory::mib(before.as_mib() + 64)).await?;
+                guest.set_memory(before).await?;
+                guest.start_paused().await?;
+                same("its memory", guest.view().await?.memory, before)?;
+                Ok(guest.check().await?)
+            })
+        },
+    ),
     Check::boots(
         "resources.memory_beyond_host",
         "a running guest cannot be given more memory than its host has",
