@@ -7,7 +7,7 @@
 
 mod support;
 
-use support::{devices, failures, lifecycle, migration, on_hosts};
+use support::{devices, failures, lifecycle, migration, on_hosts, planted};
 use xenrt_core::model::GuestKind;
 
 macro_rules! on_one_host {
@@ -44,6 +44,8 @@ on_one_host! {
     a_guest_never_boots => failures::never_boots;
     #[ignore = "in `cargo xtask test nightly`"]
     refusals_say_what_they_mean => failures::refusals;
+    #[ignore = "in `cargo xtask test nightly`"]
+    a_planted_bug_is_found_and_shrunk => planted::vcpus_above_one;
     a_foreign_domain_is_adopted => failures::adopted_guest;
     evidence_is_collected => failures::evidence;
 }

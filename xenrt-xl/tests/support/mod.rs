@@ -14,6 +14,7 @@ pub(crate) mod devices;
 pub(crate) mod failures;
 pub(crate) mod lifecycle;
 pub(crate) mod migration;
+pub(crate) mod planted;
 
 /// The hosts of one test, and its turn: two emulated hosts at once are slower than one after the
 /// other on a small machine, and deadlines mean less.
