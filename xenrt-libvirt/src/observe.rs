@@ -25,6 +25,8 @@ pub(crate) struct Seen {
     pub(crate) power: PowerState,
     /// Its document: of the domain where it has one, else of its next start.
     xml: String,
+    /// The document of its next start, of a domain whose own one may not say what it should have.
+    next: Option<String>,
 }
 
 /// The power state of a domain. Blocks.
@@ -71,12 +73,16 @@ pub(crate) fn remove_saved_memory(domain: &VirtDomain) -> Result<(), VirtError> 
 /// Looks at a domain. Blocks.
 pub(crate) fn look(domain: &VirtDomain) -> Result<Seen, Failure> {
     let power = power(domain)?;
-    Ok(Seen {
-        uuid: domain.get_uuid()?,
-        name: domain.get_name()?,
-        power,
-        xml: domain.get_xml_desc(0)?,
-    })
+    let xml = domain.get_xml_desc(0)?;
+    // QEMU starts a guest with the most memory that it can have, and says so until the guest's own
+    // driver has given back what is too much. Both documents are set together.
+    let gives_back =
+        ["qemu", "kvm"].iter().any(|own| xml.contains(&format!("<domain type='{own}'")));
+    let next = match gives_back && power.has_domain() && domain.is_persistent()? {
+        true => Some(domain.get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?),
+        false => None,
+    };
+    Ok(Seen { uuid: domain.get_uuid()?, name: domain.get_name()?, power, xml, next })
 }
 
 /// A domain by its identity. Blocks.
@@ -191,7 +197,11 @@ impl Seen {
             power: self.power,
             vcpus: domain.vcpu.current.unwrap_or(domain.vcpu.most),
             max_vcpus: domain.vcpu.most,
-            memory: domain.current_memory().map_err(|error| self.wrong(&error))?,
+            memory: match &self.next {
+                Some(next) => Domain::parse(next).and_then(|next| next.current_memory()),
+                None => domain.current_memory(),
+            }
+            .map_err(|error| self.wrong(&error))?,
             disks: disks.collect(),
             vifs,
         })

@@ -7,6 +7,8 @@ use crate::model::{GuestAction, PowerState};
 
 /// The most vCPUs of a guest of an exploration.
 pub(super) const MOST_VCPUS: u32 = 4;
+/// So many MiB more than its image says are the most memory of a guest of an exploration.
+pub(super) const MOST_MORE_MEMORY: u32 = 64;
 /// The most disks and VIFs that are attached to one guest.
 const MOST_DEVICES: usize = 3;
 

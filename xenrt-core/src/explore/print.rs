@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::model::{MOST_VCPUS, Model};
+use super::model::{MOST_MORE_MEMORY, MOST_VCPUS, Model};
 use super::program::{Program, Verb};
 
 impl Program {
@@ -65,6 +65,9 @@ impl Program {
                 Verb::Create => lines.extend([
                     format!("let spec = GuestSpec::new(\"xrte-{}\").image({image:?});", step.guest),
                     format!("let spec = spec.max_vcpus({MOST_VCPUS}).vif(VifSpec::on_default());"),
+                    format!("let memory = hosts[0].entry().image_for({image:?})?.memory;"),
+                    format!("let most = Memory::mib(memory.as_mib() + {MOST_MORE_MEMORY});"),
+                    "let spec = spec.memory(memory).max_memory(most);".to_owned(),
                     format!("let {g} = hosts[0].create_guest(&spec).await?;"),
                 ]),
                 Verb::Start => lines.extend([

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use super::model::Model;
+use super::model::{MOST_MORE_MEMORY, Model};
 use crate::model::{Ability, Host};
 
 /// One verb, as a program has it. What it leaves open (which disk, which host) follows from what
@@ -76,7 +76,7 @@ impl Verb {
         Self::SetVcpus(2),
         Self::SetVcpus(4),
         Self::SetMemory(0),
-        Self::SetMemory(64),
+        Self::SetMemory(MOST_MORE_MEMORY),
         Self::AttachDisk,
         Self::DetachDisk,
         Self::AttachVif,

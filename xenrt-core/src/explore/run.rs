@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::{Failure, Found};
-use super::model::{MOST_VCPUS, Model, ModelGuest};
+use super::model::{MOST_MORE_MEMORY, MOST_VCPUS, Model, ModelGuest};
 use super::program::{Program, Step, Verb};
 use super::shrink::shrink;
 use crate::model::{
@@ -186,13 +186,15 @@ async fn take(
 ) -> Result<()> {
     if step.verb == Verb::Create {
         let name = format!("xrte-{}", step.guest);
+        let own = hosts[0].entry().image_for(image)?;
         let spec = GuestSpec::new(&name)
             .image(image)
             .vcpus(1)
             .max_vcpus(MOST_VCPUS)
+            .memory(own.memory)
+            .max_memory(Memory::mib(own.memory.as_mib() + u64::from(MOST_MORE_MEMORY)))
             .vif(VifSpec::on_default());
         let guest = hosts[0].define_guest(&spec).await?;
-        let own = hosts[0].entry().image_for(image)?;
         let (image_memory, image_disks) = (own.memory, usize::from(own.disk.is_some()));
         let (disks, vifs) = (Vec::new(), Vec::new());
         let player = Player { guest, name, image_memory, image_disks, disks, vifs };
