@@ -14,6 +14,9 @@ impl TestCase for Explored7 {
         let hosts = [cx.host("0")?, cx.host("1")?];
         let spec = GuestSpec::new("xrte-0").image("tiny");
         let spec = spec.max_vcpus(4).vif(VifSpec::on_default());
+        let memory = hosts[0].entry().image_for("tiny")?.memory;
+        let most = Memory::mib(memory.as_mib() + 64);
+        let spec = spec.memory(memory).max_memory(most);
         let g0 = hosts[0].create_guest(&spec).await?;
         g0.check().await?;
         g0.start().await?;
