@@ -76,7 +76,7 @@ fn one_sequence_in_two_places_is_held_against_itself() {
         folder.join("lab.toml"),
         "[[host]]\nname = \"rack1\"\naddress = \"192.0.2.1\"\ntoolstack = \"sim\"\n\
          [host.guest_network]\nnetwork = \"xenbr0\"\n\
-         [[host.images]]\nname = \"tiny\"\nmemory_mib = 96\n",
+         [[host.images]]\nname = \"tiny\"\nkinds = [\"pvh\"]\nmemory_mib = 96\n",
     )
     .unwrap();
     let text = "<xenrt><prepare><host/></prepare><testsequence>\
