@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
 use xenrt_core::model::{DiskSpec, GuestSpec, Host as _, Memory, VifSpec};
 use xenrt_xapi::double::World;
-use xenrt_xapi::xe::{Login, Xe, XeCommand};
+use xenrt_xapi::xe::{Login, Xe, XeCommand, XeError};
 
 use crate::world::Simulated;
 
@@ -25,11 +26,27 @@ fn waiting(vm: &str) -> Vec<String> {
     folders.filter_map(|entry| own(entry.ok()?)).collect()
 }
 
-async fn wait_for_waiting(vm: &str, there: bool) {
+/// Until a process waits for `call`; one that ended before that says why.
+async fn until_it_waits(
+    vm: &str,
+    call: JoinHandle<Result<bool, XeError>>,
+) -> JoinHandle<Result<bool, XeError>> {
     let started = Instant::now();
-    while waiting(vm).is_empty() == there {
+    while waiting(vm).is_empty() {
+        if call.is_finished() {
+            panic!("it ended before a process waited: {:?}", call.await);
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "no process waits");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    call
+}
+
+async fn nobody_waits(vm: &str) {
+    let started = Instant::now();
+    while !waiting(vm).is_empty() {
         let left = waiting(vm);
-        assert!(started.elapsed() < Duration::from_secs(30), "{there}: {left:?}");
+        assert!(started.elapsed() < Duration::from_secs(30), "{left:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -70,12 +87,12 @@ async fn nothing_is_left_waiting(simulated: &mut Simulated, login: Login) {
     };
     // The caller goes away.
     let waits = tokio::spawn(wait(xe.clone()));
-    wait_for_waiting(&vm.to_string(), true).await;
+    let waits = until_it_waits(&vm.to_string(), waits).await;
     waits.abort();
-    wait_for_waiting(&vm.to_string(), false).await;
+    nobody_waits(&vm.to_string()).await;
     // The connection goes, as it does with a program that is killed.
     let waits = tokio::spawn(wait(client(simulated)));
-    wait_for_waiting(&vm.to_string(), true).await;
+    let waits = until_it_waits(&vm.to_string(), waits).await;
     let before = waiting(&vm.to_string());
     simulated.cut_connections();
     let started = Instant::now();
@@ -85,14 +102,12 @@ async fn nothing_is_left_waiting(simulated: &mut Simulated, login: Login) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     waits.abort();
-    wait_for_waiting(&vm.to_string(), false).await;
+    nobody_waits(&vm.to_string()).await;
     // It ends as it should, and nothing of it is left.
     let other = client(simulated);
-    let (told, changed) = tokio::join!(wait(other.clone()), async {
-        wait_for_waiting(&vm.to_string(), true).await;
-        other.run(&XeCommand::new("vm-start").uuid(vm)).await
-    });
-    changed.unwrap();
-    assert!(told.unwrap());
-    wait_for_waiting(&vm.to_string(), false).await;
+    let waits = tokio::spawn(wait(other.clone()));
+    let waits = until_it_waits(&vm.to_string(), waits).await;
+    other.run(&XeCommand::new("vm-start").uuid(vm)).await.unwrap();
+    assert!(waits.await.unwrap().unwrap());
+    nobody_waits(&vm.to_string()).await;
 }

@@ -285,9 +285,10 @@ async fn a_toolstack_that_lies_about_the_domain_is_found_out() {
     let simulated = Simulated::start(&World::small());
     let guest = simulated.connect().await.define_guest(&spec("tiny")).await.unwrap();
     guest.start().await.unwrap();
-    guest.expectation().update(|expected| expected.vcpus = 3);
+    guest.expectation().update(|expected| expected.memory = Memory::gib(7));
     let error = guest.check().await.unwrap_err().to_string();
-    assert!(error.contains("vCPUs (toolstack)") && error.contains("vCPUs (hypervisor)"), "{error}");
+    let both = error.contains("memory (toolstack)") && error.contains("memory (hypervisor)");
+    assert!(both, "{error}");
 }
 
 #[tokio::test]
