@@ -44,8 +44,20 @@ impl Folder {
             .rand_bytes(8)
             .permissions(std::fs::Permissions::from_mode(0o700))
             .tempdir_in(base)?;
-        let lock = lock(&File::create(folder.path().join("lock"))?)?;
+        let file = File::create(folder.path().join("lock"))?;
+        let lock = lock(&file)?;
+        Self::is_still_there(folder.path(), &file)?;
         Ok(Self { folder, _lock: lock })
+    }
+
+    /// Whoever took the folder for abandoned may have removed it before its lock was taken: a file
+    /// that is gone can be locked too.
+    fn is_still_there(folder: &Path, lock: &File) -> io::Result<()> {
+        let (own, known) = (lock.metadata()?, std::fs::metadata(folder.join("lock"))?);
+        match own.ino() == known.ino() && own.dev() == known.dev() {
+            true => Ok(()),
+            false => Err(io::Error::other("its folder was taken for an abandoned one")),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -122,6 +134,18 @@ pub(super) fn end_master(socket: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_counts_only_while_its_file_is_in_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create(folder.path().join("lock")).unwrap();
+        let _lock = lock(&file).unwrap();
+        Folder::is_still_there(folder.path(), &file).unwrap();
+        std::fs::remove_file(folder.path().join("lock")).unwrap();
+        Folder::is_still_there(folder.path(), &file).unwrap_err();
+        let _another = File::create(folder.path().join("lock")).unwrap();
+        Folder::is_still_there(folder.path(), &file).unwrap_err();
+    }
 
     #[test]
     fn a_folder_is_private_and_goes_when_nobody_holds_it() {
