@@ -121,38 +121,37 @@ impl Check<'_> {
     }
 
     fn attributes(&mut self, node: NodeId, word: Word) {
-        let mut given = 0_u128;
-        let count = self.tree.attributes(node).len();
-        for index in 0..count {
-            let attribute = &self.tree.attributes(node)[index];
-            let known = attribute.name.filter(|name| word.has(*name));
-            match known {
-                Some(name) => {
-                    given |= 1 << name as u8;
-                    if self.in_collection {
-                        self.literal_attribute(node, index, name, word);
-                    }
-                }
-                None => {
-                    let at = attribute.name_at;
-                    let name = match attribute.name {
-                        Some(name) => name.name(),
-                        None => self.source.text().get(at.range()).unwrap_or_default(),
-                    };
-                    let problem = self.problem(
-                        DiagnosticKind::UnknownAttribute,
-                        at,
-                        format!("unknown attribute `{name}` of <{}>", word.tag().name()),
-                    );
-                    let problem = problem.help(expected_of(word)).help(like_of(word, name));
-                    self.tell(problem);
-                }
+        let given = self.tree.given(node);
+        // Nearly every element has none but those that are known.
+        if self.in_collection || !word.has_all(given) {
+            for index in 0..self.tree.attributes(node).len() {
+                self.attribute(node, index, word);
             }
         }
         let missing = word.missing(given);
         if missing != 0 {
-            for name in Attr::ALL.iter().filter(|name| missing & (1 << **name as u8) != 0) {
+            for name in Attr::ALL.iter().filter(|name| missing & name.bit() != 0) {
                 self.missing(node, word, *name);
+            }
+        }
+    }
+
+    fn attribute(&mut self, node: NodeId, index: usize, word: Word) {
+        let attribute = &self.tree.attributes(node)[index];
+        match attribute.name.filter(|name| word.has(*name)) {
+            Some(name) if self.in_collection => self.literal_attribute(node, index, name, word),
+            Some(_) => {}
+            None => {
+                let at = attribute.name_at;
+                let name = match attribute.name {
+                    Some(name) => name.name(),
+                    None => self.source.text().get(at.range()).unwrap_or_default(),
+                };
+                let tag = word.tag().name();
+                let message = format!("unknown attribute `{name}` of <{tag}>");
+                let problem = self.problem(DiagnosticKind::UnknownAttribute, at, message);
+                let problem = problem.help(expected_of(word)).help(like_of(word, name));
+                self.tell(problem);
             }
         }
     }
@@ -186,7 +185,7 @@ impl Check<'_> {
     /// What a child is; tells why where it is nothing here.
     fn child(&mut self, child: NodeId, parent: Word) -> Word {
         // The children of <variables> are whatever the author calls them.
-        if parent.content() == Content::Any {
+        if matches!(parent.content(), Content::Any) {
             return Word::Any;
         }
         let tag = self.tree.tag(child);

@@ -40,8 +40,6 @@ pub(super) struct Reader<'u> {
     texts: FastSet<Text>,
     /// Where the last place was found.
     near: Cell<usize>,
-    /// The element that was looked at last, and which attributes it has.
-    pub(super) looked_at: Cell<Option<(usize, NodeId, u128)>>,
     /// The last text whose variables were replaced, for its room.
     pub(super) replacing: String,
     /// Whether some test depends on another.
@@ -109,7 +107,6 @@ impl<'u> Reader<'u> {
             semaphores: BTreeMap::new(),
             texts: FastSet::default(),
             near: Cell::new(0),
-            looked_at: Cell::new(None),
             replacing: String::new(),
             dependencies: false,
             problems: Vec::new(),

@@ -23,7 +23,7 @@ const MARVIN: &str = "xenrt.lib.cloud.marvinwrapper.TCMarvinTestRunner";
 const fn bits(names: &[Attr]) -> u128 {
     let (mut bits, mut index) = (0, 0);
     while index < names.len() {
-        bits |= 1_u128 << names[index] as u8;
+        bits |= names[index].bit();
         index += 1;
     }
     bits

@@ -185,26 +185,16 @@ impl<'u> Reader<'u> {
 
     // ---- attributes ----
 
-    /// Whether an element has an attribute. Most elements have few of many, one after the other of
-    /// which is asked for.
+    /// Whether an element has an attribute.
     #[inline]
     pub(super) fn has(&self, node: NodeId, name: Attr) -> bool {
-        self.has_any(node, 1 << name as u8)
+        self.has_any(node, name.bit())
     }
 
     /// Whether an element has one of the attributes with these bits.
     #[inline]
     pub(super) fn has_any(&self, node: NodeId, wanted: u128) -> bool {
-        let bits = match self.looked_at.get() {
-            Some((unit, last, bits)) if unit == self.current && last == node => bits,
-            _ => {
-                let names = self.unit().tree.attributes(node).iter().filter_map(|it| it.name);
-                let bits = names.fold(0, |bits, name| bits | 1_u128 << name as u8);
-                self.looked_at.set(Some((self.current, node, bits)));
-                bits
-            }
-        };
-        bits & wanted != 0
+        self.unit().tree.given(node) & wanted != 0
     }
 
     /// An attribute's value, which may be empty; `None` where it is not given.

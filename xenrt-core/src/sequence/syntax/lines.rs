@@ -1,6 +1,7 @@
 //! Where the lines of a text begin, so that a place costs a short look and not a walk from the
 //! beginning.
 
+use super::bytes::each_line_end;
 use super::source::boundary_before;
 
 /// So many bytes of a line are counted for one place at most: a file that is one line of megabytes
@@ -30,8 +31,7 @@ impl Lines {
         // Measured on the original's files: 31 bytes a line.
         let mut starts = Vec::with_capacity(text.len() / 24 + 2);
         starts.push(0);
-        each_line_end(text.as_bytes(), |at| starts.push(short(at + 1)));
-        let ascii = text.is_ascii();
+        let ascii = each_line_end(text.as_bytes(), |at| starts.push(short(at + 1)));
         let mut lines = Self { starts, ascii, pieces: Vec::new() };
         if !ascii {
             lines.count(text);
@@ -70,12 +70,15 @@ impl Lines {
     /// The line in which a byte is; it is most often `near`, or soon after it.
     #[inline]
     fn line(&self, offset: u32, near: usize) -> usize {
-        let after = self.starts.get(near..).unwrap_or_default();
-        let ahead = after.iter().take(4).take_while(|start| **start <= offset).count();
-        if ahead == 0 || (ahead == 4 && after.len() > 4) {
-            return self.starts.partition_point(|start| *start <= offset).saturating_sub(1);
+        const SOON: usize = 4;
+        if let Some(after) = self.starts.get(near..near + SOON + 1)
+            && after[0] <= offset
+            && offset < after[SOON]
+        {
+            let begun = |line: usize| usize::from(after[line] <= offset);
+            return near + begun(1) + begun(2) + begun(3);
         }
-        near + ahead - 1
+        self.starts.partition_point(|start| *start <= offset).saturating_sub(1)
     }
 
     /// The characters between the beginning of a line and a byte in it.
@@ -96,28 +99,4 @@ fn characters(text: &str, start: usize, end: usize) -> usize {
 
 fn short(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// Finds every `\n`. Lines are short, so eight bytes are looked at in one word: a search that is
-/// begun anew for each line costs twice as much.
-#[inline]
-fn each_line_end(text: &[u8], mut found: impl FnMut(usize)) {
-    const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
-    const LINE_ENDS: u64 = u64::from_ne_bytes([b'\n'; 8]);
-    let (words, rest) = text.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        // Nothing but the highest bit of each byte that is a line end, from the lowest on.
-        let other = u64::from_le_bytes(*word) ^ LINE_ENDS;
-        let mut ends = !(((other & LOW) + LOW) | other | LOW);
-        while ends != 0 {
-            found(index * 8 + ends.trailing_zeros() as usize / 8);
-            ends &= ends - 1;
-        }
-    }
-    let start = text.len() - rest.len();
-    for (at, byte) in rest.iter().enumerate() {
-        if *byte == b'\n' {
-            found(start + at);
-        }
-    }
 }

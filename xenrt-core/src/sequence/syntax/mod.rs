@@ -1,6 +1,7 @@
 //! Text into a tree of elements, each with its place. What the elements mean is known to whoever
 //! reads the tree.
 
+mod bytes;
 mod lines;
 mod plain;
 mod source;

@@ -6,6 +6,7 @@
 //! gives up and [`super::xml`] reads it from the beginning, so that there is one place that knows all
 //! of XML and says what is wrong. A test holds the two against one another.
 
+use super::bytes::{end_of_space, end_of_value, packed};
 use super::{AttributeNode, NodeId, Span, TextNode, Tree};
 use crate::sequence::Limits;
 use crate::sequence::vocabulary::{Attr, Tag};
@@ -25,39 +26,34 @@ pub(super) fn read(text: &str, limits: &Limits) -> Option<Tree> {
     Some(plain.tree)
 }
 
-/// What a byte can be part of.
-const NAME: u8 = 1;
-const SPACE: u8 = 2;
-/// Nothing that ends or changes the value of an attribute.
-const VALUE: u8 = 4;
-/// What may begin a reference to a variable.
-const REFERENCE: u8 = 8;
-
-static CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
+/// Whether a byte can be part of a name.
+static IN_NAMES: [bool; 256] = {
+    let mut in_names = [false; 256];
     let mut byte = 0;
     while byte < 256 {
         #[expect(clippy::cast_possible_truncation, reason = "it is below 256")]
         let sign = byte as u8;
-        classes[byte] = match sign {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b':' | b'-' => NAME | VALUE,
-            b' ' => SPACE | VALUE,
-            b'\n' | b'\t' => SPACE,
-            b'"' | b'\'' | b'<' | b'&' => 0,
-            b'$' | b'%' => VALUE | REFERENCE,
-            ..b' ' => 0,
-            _ => VALUE,
-        };
+        in_names[byte] = matches!(
+            sign,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b':' | b'-'
+        );
         byte += 1;
     }
-    classes
+    in_names
 };
 
 /// An element that is not closed yet.
 struct Open {
     node: NodeId,
     last: Option<NodeId>,
-    name: Span,
+    name: Name,
+}
+
+/// A name, also as one number where it is short.
+#[derive(Clone, Copy)]
+struct Name {
+    at: Span,
+    packed: Option<u128>,
 }
 
 struct Plain<'a> {
@@ -77,10 +73,8 @@ impl Plain<'_> {
     }
 
     #[inline]
-    fn skip(&mut self, class: u8) {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let other = |byte: &u8| CLASSES[usize::from(*byte)] & class == 0;
-        self.at += rest.iter().position(other).unwrap_or(rest.len());
+    fn skip_space(&mut self) {
+        self.at = end_of_space(self.bytes, self.at);
     }
 
     /// Goes over a byte that must be here.
@@ -91,10 +85,14 @@ impl Plain<'_> {
 
     /// A name that is not empty.
     #[inline]
-    fn name(&mut self) -> Option<Span> {
+    fn name(&mut self) -> Option<Name> {
         let start = self.at;
-        self.skip(NAME);
-        (self.at > start).then(|| Span::from(start..self.at))
+        let rest = self.bytes.get(start..)?;
+        let other = |byte: &u8| !IN_NAMES[usize::from(*byte)];
+        self.at += rest.iter().position(other).unwrap_or(rest.len());
+        let length = self.at - start;
+        let packed = packed(self.bytes, start, length);
+        (length > 0).then(|| Name { at: (start..self.at).into(), packed })
     }
 
     fn declaration(&mut self) -> Option<()> {
@@ -110,7 +108,7 @@ impl Plain<'_> {
     fn content(&mut self) -> Option<()> {
         loop {
             let start = self.at;
-            self.skip(SPACE);
+            self.skip_space();
             if self.at == self.bytes.len() {
                 let whole = self.open.is_empty() && !self.tree.is_empty();
                 return whole.then_some(());
@@ -164,13 +162,18 @@ impl Plain<'_> {
     fn end(&mut self) -> Option<()> {
         self.at += 1;
         let open = self.open.pop()?;
-        let name = self.bytes.get(open.name.range())?;
+        let name = open.name.at.range();
         let end = self.at + name.len();
-        if self.bytes.get(self.at..end)? != name {
+        // Near the end of the file it is not one number.
+        let same = match packed(self.bytes, self.at, name.len()) {
+            found @ Some(_) => found == open.name.packed,
+            None => self.bytes.get(self.at..end)? == self.bytes.get(name)?,
+        };
+        if !same {
             return None;
         }
         self.at = end;
-        self.skip(SPACE);
+        self.skip_space();
         self.expect(b'>')
     }
 
@@ -181,16 +184,18 @@ impl Plain<'_> {
         if self.open.is_empty() && !self.tree.is_empty() {
             return None;
         }
-        let tag = Tag::of(self.text.get(name.range())?);
+        let tag = match name.packed {
+            Some(packed) => Tag::of_packed(packed),
+            None => Tag::of(self.text.get(name.at.range())?),
+        };
         let node = self.tree.add_element((start..self.at).into(), tag)?;
         if let Some(open) = self.open.last_mut() {
             self.tree.link(open.node, open.last, node);
             open.last = Some(node);
         }
-        let mut given = 0_u128;
         loop {
             let before = self.at;
-            self.skip(SPACE);
+            self.skip_space();
             match self.byte() {
                 b'>' => {
                     self.at += 1;
@@ -201,45 +206,41 @@ impl Plain<'_> {
                     self.at += 1;
                     return self.expect(b'>');
                 }
-                _ if self.at > before => self.attribute(node, &mut given)?,
+                _ if self.at > before => self.attribute(node)?,
                 _ => return None,
             }
         }
     }
 
-    fn attribute(&mut self, node: NodeId, given: &mut u128) -> Option<()> {
-        let name_at = self.name()?;
-        self.skip(SPACE);
+    fn attribute(&mut self, node: NodeId) -> Option<()> {
+        let name = self.name()?;
+        self.skip_space();
         self.expect(b'=')?;
-        self.skip(SPACE);
+        self.skip_space();
         let quote = self.byte();
         if quote != b'"' && quote != b'\'' {
             return None;
         }
         self.at += 1;
         let start = self.at;
-        let mut classes = 0;
-        let length = self.bytes.get(start..)?.iter().position(|byte| {
-            let class = CLASSES[usize::from(*byte)];
-            classes |= class;
-            // The other sign of quotation is a part of the value.
-            class & VALUE == 0 && (*byte == quote || !matches!(byte, b'"' | b'\''))
-        })?;
-        let end = start + length;
+        let (end, refers) = end_of_value(self.bytes, start, quote);
         self.at = end;
         self.expect(quote)?;
-        let name = self.text.get(name_at.range())?;
-        let known = Attr::of(name);
+        let known = match name.packed {
+            Some(packed) => Attr::of_packed(packed),
+            None => Attr::of(self.text.get(name.at.range())?),
+        };
         let earlier = self.tree.attributes(node);
         if earlier.len() >= self.limits.attributes {
             return None;
         }
         match known {
-            Some(known) if *given & (1 << known as u8) != 0 => return None,
-            Some(known) => *given |= 1 << known as u8,
+            Some(known) if self.tree.given(node) & known.bit() != 0 => return None,
+            Some(_) => {}
             None => {
+                let text = self.text.get(name.at.range());
                 let same = |other: &AttributeNode| {
-                    other.name.is_none() && self.text.get(other.name_at.range()) == Some(name)
+                    other.name.is_none() && self.text.get(other.name_at.range()) == text
                 };
                 if earlier.iter().any(same) {
                     return None;
@@ -250,9 +251,9 @@ impl Plain<'_> {
             // An empty value is shown by its quotes.
             self.tree.own_text((start - 1..end + 1).into(), Box::default())?
         } else {
-            TextNode { at: (start..end).into(), own: None, refers: classes & REFERENCE != 0 }
+            TextNode { at: (start..end).into(), own: None, refers }
         };
-        self.tree.add_attribute(node, AttributeNode { name: known, name_at, value });
+        self.tree.add_attribute(node, AttributeNode { name: known, name_at: name.at, value });
         Some(())
     }
 }

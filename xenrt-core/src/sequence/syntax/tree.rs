@@ -59,8 +59,18 @@ struct Node {
 
 #[derive(Debug)]
 enum Body {
-    Element { tag: Option<Tag>, word: Word, attributes: u16, first_attribute: u32 },
-    Text { own: Own, refers: bool },
+    Element {
+        tag: Option<Tag>,
+        word: Word,
+        attributes: u16,
+        first_attribute: u32,
+        /// As [`Tree::given`], its two halves: a number of sixteen bytes is aligned to so many.
+        given: [u64; 2],
+    },
+    Text {
+        own: Own,
+        refers: bool,
+    },
 }
 
 /// One attribute.
@@ -156,7 +166,8 @@ impl Tree {
         tag: Option<Tag>,
     ) -> Option<NodeId> {
         let first_attribute = u32::try_from(self.attributes.len()).ok()?;
-        self.add(at, Body::Element { tag, word: Word::Unknown, attributes: 0, first_attribute })
+        let (word, attributes, given) = (Word::Unknown, 0, [0; 2]);
+        self.add(at, Body::Element { tag, word, attributes, first_attribute, given })
     }
 
     pub(in crate::sequence) fn add_text(&mut self, text: TextNode) -> Option<NodeId> {
@@ -187,9 +198,11 @@ impl Tree {
 
     /// Adds an attribute to the element that was added last.
     pub(in crate::sequence) fn add_attribute(&mut self, to: NodeId, attribute: AttributeNode) {
-        if let Body::Element { attributes, .. } = &mut self.nodes[to.0 as usize].body {
-            self.attributes.push(attribute);
+        if let Body::Element { attributes, given, .. } = &mut self.nodes[to.0 as usize].body {
+            let bit = attribute.name.map_or(Attr::OTHER, Attr::bit);
+            *given = halves(whole(*given) | bit);
             *attributes = attributes.saturating_add(1);
+            self.attributes.push(attribute);
         }
     }
 
@@ -280,6 +293,16 @@ impl Tree {
         }
     }
 
+    /// Which attributes an element has, as [bits](Attr::bit), with [`Attr::OTHER`] for those that
+    /// nobody knows.
+    #[inline]
+    pub(in crate::sequence) fn given(&self, node: NodeId) -> u128 {
+        match self.nodes[node.0 as usize].body {
+            Body::Element { given, .. } => whole(given),
+            Body::Text { .. } => 0,
+        }
+    }
+
     pub(in crate::sequence) fn attribute(
         &self,
         node: NodeId,
@@ -302,6 +325,17 @@ impl Tree {
     pub(in crate::sequence) fn elements(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
         self.children(node).filter(|child| self.is_element(*child))
     }
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "both halves are kept")]
+fn halves(bits: u128) -> [u64; 2] {
+    [bits as u64, (bits >> 64) as u64]
+}
+
+#[inline]
+fn whole([low, high]: [u64; 2]) -> u128 {
+    u128::from(low) | u128::from(high) << 64
 }
 
 /// The text without the white space around it; most have none.

@@ -1,24 +1,34 @@
-//! Names of elements and attributes as numbers, found by a hash that is made when the library is
-//! built.
+//! Names of elements and attributes, found by a hash that is made when the library is built. Short
+//! names are compared as one number.
 
 /// Slots of a table; a power of two, far above the number of names.
 const SLOTS: usize = 512;
 const EMPTY: u8 = u8::MAX;
 
-const fn slot(name: &[u8]) -> usize {
-    if name.is_empty() {
+/// A name as one number, its first byte the lowest; 0 for one that is longer than sixteen bytes.
+const fn packed(name: &[u8]) -> u128 {
+    if name.len() > 16 {
         return 0;
     }
-    let (first, last) = (name[0] as usize, name[name.len() - 1] as usize);
-    let middle = name[name.len() / 2] as usize;
-    (first * 7 + last * 31 + middle * 113 + name.len() * 277) % SLOTS
+    let (mut number, mut at) = (0, 0);
+    while at < name.len() {
+        number |= (name[at] as u128) << (8 * at);
+        at += 1;
+    }
+    number
+}
+
+const fn slot(packed: u128) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
+    let folded = (packed as u64) ^ ((packed >> 64) as u64).rotate_left(29);
+    (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - SLOTS.trailing_zeros())) as usize
 }
 
 const fn table(names: &[&str]) -> [u8; SLOTS] {
     let mut table = [EMPTY; SLOTS];
     let mut index = 0;
     while index < names.len() {
-        let mut at = slot(names[index].as_bytes());
+        let mut at = slot(packed(names[index].as_bytes()));
         while table[at] != EMPTY {
             at = (at + 1) % SLOTS;
         }
@@ -30,8 +40,9 @@ const fn table(names: &[&str]) -> [u8; SLOTS] {
     table
 }
 
-fn find(name: &str, names: &[&'static str], table: &[u8; SLOTS]) -> Option<usize> {
-    let mut at = slot(name.as_bytes());
+#[inline]
+fn find(name: u128, names: &[u128], table: &[u8; SLOTS]) -> Option<usize> {
+    let mut at = slot(name);
     loop {
         let index = usize::from(table[at]);
         if table[at] == EMPTY {
@@ -54,11 +65,24 @@ macro_rules! names {
         impl $type {
             pub(in crate::sequence) const ALL: &[Self] = &[$(Self::$variant),*];
             const NAMES: &[&'static str] = &[$($name),*];
-            const TABLE: [u8; SLOTS] = table(Self::NAMES);
 
+            /// The one with this name.
             pub(in crate::sequence) fn of(name: &str) -> Option<Self> {
-                static TABLE: [u8; SLOTS] = $type::TABLE;
-                find(name, Self::NAMES, &TABLE).map(|index| Self::ALL[index])
+                let found = match packed(name.as_bytes()) {
+                    0 => Self::ALL.iter().copied().find(|known| known.name() == name),
+                    packed => Self::of_packed(packed),
+                };
+                // One with a NUL behind it is the same number.
+                found.filter(|known| known.name() == name)
+            }
+
+            /// The one whose name, of at most sixteen bytes, is this as one number, the first byte
+            /// the lowest.
+            #[inline]
+            pub(in crate::sequence) fn of_packed(name: u128) -> Option<Self> {
+                static TABLE: [u8; SLOTS] = table($type::NAMES);
+                static PACKED: &[u128] = &[$(packed($name.as_bytes())),*];
+                find(name, PACKED, &TABLE).map(|index| Self::ALL[index])
             }
 
             pub(in crate::sequence) const fn name(self) -> &'static str {
@@ -113,6 +137,17 @@ names! {
     List "list" X "x" Y "y" Collection "collection" Exclude "exclude" Min "min" Max "max"
 }
 
+impl Attr {
+    /// The bit of an attribute that is none of these.
+    pub(in crate::sequence) const OTHER: u128 = 1 << 127;
+
+    /// Its bit, where attributes are a set.
+    #[inline]
+    pub(in crate::sequence) const fn bit(self) -> u128 {
+        1 << self as u8
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,8 +160,9 @@ mod tests {
         for attribute in Attr::ALL {
             assert_eq!(Attr::of(attribute.name()), Some(*attribute));
         }
-        for other in ["", "x y", "serail", "Host", "größe", &"x".repeat(1000)] {
+        for other in ["", "\0", "host\0", "x y", "serail", "Host", "größe", &"x".repeat(1000)] {
             assert_eq!(Tag::of(other), None, "{other:?}");
+            assert_eq!(Attr::of(other), None, "{other:?}");
         }
     }
 }

@@ -270,7 +270,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
         for parent in word.parents() {
             children[parent as usize][word.tag() as usize] = *word;
         }
-        let bit = |attribute: &Attribute| 1_u128 << attribute.name as u8;
+        let bit = |attribute: &Attribute| attribute.name.bit();
         attributes.push(word.attributes().fold(0, |all, attribute| all | bit(attribute)));
         let needed = word.attributes().filter(|attribute| attribute.required);
         required.push(needed.fold(0, |all, attribute| all | bit(attribute)));
@@ -311,8 +311,13 @@ impl Word {
 
     /// Whether it has this attribute.
     pub(in crate::sequence) fn has(self, attribute: Attr) -> bool {
-        let all = TABLES.attributes.get(self as usize);
-        all.is_some_and(|all| all & (1 << attribute as u8) != 0)
+        self.has_all(attribute.bit())
+    }
+
+    /// Whether it has all attributes of these [bits](Attr::bit).
+    pub(in crate::sequence) fn has_all(self, given: u128) -> bool {
+        let all = TABLES.attributes.get(self as usize).copied().unwrap_or(0);
+        given & !all == 0
     }
 
     /// The attributes that it cannot be without and that are not among these bits.
@@ -361,14 +366,14 @@ mod tests {
                 assert_eq!(parent.child(word.tag()), *word, "in {parent:?}");
             }
         }
-        assert!(Attr::ALL.len() <= 128, "an attribute is a bit of 128");
+        assert!(Attr::ALL.len() <= 127, "an attribute is a bit of 128, one of which is for others");
     }
 
     #[test]
     fn what_cannot_be_left_out_is_known() {
-        let bit = |attribute: Attr| 1_u128 << attribute as u8;
-        assert_eq!(Word::Vmgroup.missing(bit(Attr::Number)), bit(Attr::Basename));
-        assert_eq!(Word::Vm.missing(bit(Attr::Name)), 0);
+        assert_eq!(Word::Vmgroup.missing(Attr::Number.bit()), Attr::Basename.bit());
+        assert_eq!(Word::Vm.missing(Attr::Name.bit()), 0);
         assert!(Word::Vm.has(Attr::Filter) && !Word::Vm.has(Attr::Id));
+        assert!(!Word::Vm.has_all(Attr::Name.bit() | Attr::OTHER));
     }
 }
