@@ -2,6 +2,11 @@
 //!
 //! A program of your own is as short as `hfx745.rs`: link your tests, and call [`run()`].
 
+/// The allocator of all programs that link this. Sequences are made of many small pieces, and are
+/// read by an eighth faster with it than with the one of the C library.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod args;
 mod past;
 mod places;

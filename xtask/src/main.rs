@@ -1,5 +1,9 @@
 //! The project's own chores: `cargo xtask setup | test | run | bench`.
 
+/// The allocator that the programs have, so that what is measured here is what they do.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod bench;
 mod setup;
 mod test;
