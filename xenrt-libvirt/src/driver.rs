@@ -117,8 +117,6 @@ impl Facts {
                 }
                 let snapshots = "libvirt's Xen driver lacks virDomainSnapshotCreateXML";
                 abilities.remove(Ability::Snapshots, snapshots);
-                let migrate = "this library does not move guests of libvirt's Xen driver yet";
-                abilities.remove(Ability::LiveMigration, migrate);
                 let log = "libvirt's Xen driver keeps no record of consoles";
                 abilities.remove(Ability::ConsoleLog, log);
             }

@@ -21,7 +21,7 @@ use xenrt_core::remote::{
 };
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
-use crate::connection::{Call, Connection, DomainEvent, Failure};
+use crate::connection::{Call, Connection, DomainEvent, Failure, Held};
 use crate::driver::{Driver, Facts};
 use crate::error::{TOOLSTACK, refusal};
 use crate::guest::{GuestShared, LibvirtGuest, is_connection};
@@ -123,6 +123,12 @@ impl HostShared {
         W: FnOnce(&Connect) -> Result<T, Failure> + Send + 'static,
     {
         self.call_within(self.entry.deadlines.command, verb, object, work).await
+    }
+
+    /// The connection itself, for a call that needs those of two hosts.
+    pub(crate) async fn held(&self, verb: &'static str, object: &str) -> Result<Held> {
+        let deadline = self.entry.deadlines.command;
+        self.connection.held(&Call { verb, object: object.to_owned(), deadline }).await
     }
 
     /// Does `work` with the connection.

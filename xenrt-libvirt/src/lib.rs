@@ -28,6 +28,7 @@
 //! | `libvirt_uri` | the URI that programs on the host would use: `qemu:///system` (the default), `xen:///system`, `test:///default` |
 //! | `migration_uri` | the URI by which the libvirt of *other* hosts reaches this one, to move guests to it; through ssh with the login of the lab where it is not set |
 //! | `migration_address` | the address that the memory of guests is sent to; what libvirt says where it is not set |
+//! | `migration_transport` | how memory leaves this host: `direct` (the default) from QEMU to QEMU, or `tunnel` through the connection of the two libvirts |
 //! | `shared_folders` | folders, separated by commas, that hosts share: guests whose disks are there can be moved. Both hosts must name the folder |
 //! | `spare_interface` | an interface of the host that networks with an uplink may be put on |
 //! | `shares_kernel` | `true` where the host is a name space or a container of the machine that the tests run on, and must not be rebooted |

@@ -1,11 +1,15 @@
 //! Live migration: the libvirt of the one host sends the guest to the libvirt of the other.
+//!
+//! QEMU's asks the other by itself, so that a migration does not end with this program (peer to
+//! peer). Xen's cannot log into the other dom0, for which nobody has a key there: this library
+//! holds a connection to both and leads it, and only the guest's memory goes from host to host.
 
 use std::any::Any;
 use std::sync::Arc;
 
 use uuid::Uuid;
 use virt::connect::Connect;
-use virt::domain::MigrateParameters;
+use virt::domain::{Domain, MigrateParameters};
 use virt::error::ErrorNumber;
 use virt_sys as sys;
 use xenrt_core::lab::HostEntry;
@@ -13,7 +17,7 @@ use xenrt_core::model::{Ability, GuestView, Host, PowerState};
 use xenrt_core::remote::{RemoteError, ShellExt as _};
 use xenrt_core::{Error, Result};
 
-use crate::connection::Failure;
+use crate::connection::{Failure, Held};
 use crate::driver::Driver;
 use crate::error::{TOOLSTACK, refused};
 use crate::guest::GuestShared;
@@ -26,6 +30,9 @@ const URI: &str = "migration_uri";
 
 /// The attribute of a host with the address that the memory of guests is sent to.
 const ADDRESS: &str = "migration_address";
+
+/// The attribute of the *source* with the way that the memory of guests goes.
+const TRANSPORT: &str = "migration_transport";
 
 const MIGRATE: &str = "migrate";
 
@@ -59,12 +66,20 @@ pub(crate) async fn migrate(
     if Arc::ptr_eq(&source.shared, &target.shared) || source.name() == target.name() {
         return Err(wrong_target("the guest is on it already"));
     }
-    if target.shared.facts.driver != Driver::Qemu {
-        return Err(wrong_target(format!("host {} does not run QEMU", target.name())));
+    let driver = source.shared.facts.driver;
+    if target.shared.facts.driver != driver {
+        let problem = format!("host {} is run by another hypervisor", target.name());
+        return Err(wrong_target(problem));
     }
     let moves = !source.entry().shares(target.entry(), &source.shared.guests_folder());
     possible(source, guest, &guest.look(MIGRATE).await?.view()?, target, moves).await?;
-    let (uri, object) = (migration_uri(target)?, guest.object());
+    let object = guest.object();
+    let way = match driver {
+        Driver::Xen => Way::Led(target.shared.held(MIGRATE, &object).await?),
+        Driver::Qemu | Driver::Test => {
+            Way::PeerToPeer { uri: migration_uri(target)?, transport: Transport::of(source)? }
+        }
+    };
     if moves {
         let prepared = prepare(target, guest).await;
         if let Err(error) = prepared {
@@ -72,7 +87,7 @@ pub(crate) async fn migrate(
             return Err(error);
         }
     }
-    let sent = send(source, guest, uri, migration_host(target)).await;
+    let sent = send(source, guest, way, migration_host(target)).await;
     if let Err(error) = sent {
         // Where the guest is now decides which folder must go; where nobody can say, both stay.
         match arrived(source, target, guest).await {
@@ -99,27 +114,78 @@ pub(crate) async fn migrate(
     Ok(())
 }
 
+/// Who leads a migration.
+enum Way {
+    /// The libvirt of the source, which reaches that of the target at a URI.
+    PeerToPeer { uri: String, transport: Transport },
+    /// This library, with a connection to the target's.
+    Led(Held),
+}
+
+/// How the memory of a guest goes to the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    /// From QEMU to QEMU.
+    Direct,
+    /// Through the connection between the two libvirts, encrypted where that is.
+    Tunnel,
+}
+
+impl Transport {
+    /// As the lab says.
+    fn of(source: &LibvirtHost) -> Result<Self> {
+        match source.entry().attributes.get(TRANSPORT).map(String::as_str) {
+            None | Some("direct") => Ok(Self::Direct),
+            Some("tunnel") => Ok(Self::Tunnel),
+            Some(other) => Err(Error::lab(format!(
+                "the attribute `{TRANSPORT}` of host {} is {other:?}; expected direct or tunnel",
+                source.name()
+            ))),
+        }
+    }
+}
+
+impl Way {
+    /// Moves a domain. `to` is where its memory goes, where the lab says it. Blocks.
+    fn carry_out(self, domain: &Domain, to: Option<String>) -> Result<(), virt::error::Error> {
+        let flags = sys::VIR_MIGRATE_LIVE
+            | sys::VIR_MIGRATE_PERSIST_DEST
+            | sys::VIR_MIGRATE_UNDEFINE_SOURCE;
+        let parameters = MigrateParameters { uri: to, ..MigrateParameters::default() };
+        match self {
+            Self::Led(target) => domain.migrate3(target.connect(), parameters, flags).map(drop),
+            Self::PeerToPeer { uri, transport } => {
+                // That disks are in folders which both hosts have was required before; libvirt
+                // itself knows some kinds of them only (VIR_MIGRATE_UNSAFE).
+                let flags = flags
+                    | sys::VIR_MIGRATE_PEER2PEER
+                    | sys::VIR_MIGRATE_ABORT_ON_ERROR
+                    | sys::VIR_MIGRATE_UNSAFE;
+                let (flags, parameters) = match transport {
+                    Transport::Direct => (flags, parameters),
+                    // It has no address of its own.
+                    Transport::Tunnel => {
+                        (flags | sys::VIR_MIGRATE_TUNNELLED, MigrateParameters::default())
+                    }
+                };
+                domain.migrate_to_uri3(Some(&uri), parameters, flags)
+            }
+        }
+    }
+}
+
 /// Asks the source for it, and ends it when it takes too long.
 async fn send(
     source: &LibvirtHost,
     guest: &GuestShared,
-    uri: String,
+    way: Way,
     to: Option<String>,
 ) -> Result<()> {
     let (uuid, object, shared) = (guest.uuid, guest.object(), &source.shared);
     let own = object.clone();
     let act = move |connect: &Connect| {
-        let parameters = MigrateParameters { uri: to, ..MigrateParameters::default() };
-        // That disks are in folders which both hosts have was required before; libvirt itself knows
-        // some kinds of them only (VIR_MIGRATE_UNSAFE).
-        let flags = sys::VIR_MIGRATE_LIVE
-            | sys::VIR_MIGRATE_PEER2PEER
-            | sys::VIR_MIGRATE_PERSIST_DEST
-            | sys::VIR_MIGRATE_UNDEFINE_SOURCE
-            | sys::VIR_MIGRATE_ABORT_ON_ERROR
-            | sys::VIR_MIGRATE_UNSAFE;
         let domain = observe::find(connect, uuid)?;
-        domain.migrate_to_uri3(Some(&uri), parameters, flags).map_err(|error| {
+        way.carry_out(&domain, to).map_err(|error| {
             // The source tells that *its* connection to the target failed or was lost in the same
             // words as this library's own to the source.
             match connect.is_alive() {

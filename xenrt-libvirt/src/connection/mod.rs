@@ -95,6 +95,15 @@ impl Drop for Open {
     }
 }
 
+/// A connection that stays open as long as this is held. It is let go of where it may block.
+pub(crate) struct Held(Arc<Open>);
+
+impl Held {
+    pub(crate) fn connect(&self) -> &Connect {
+        &self.0.0
+    }
+}
+
 impl Open {
     /// Asks no daemon (virConnectIsAlive looks at the socket).
     fn is_alive(&self) -> bool {
@@ -200,6 +209,17 @@ impl Connection {
             }
             Failure::Libvirt(error) => error::refused(&error, call.verb, &call.object),
         })
+    }
+
+    /// The connection itself, for a call that needs two. It is made where there is none that lives.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), when the way to it failed.
+    pub(crate) async fn held(&self, call: &Call) -> Result<Held> {
+        match tokio::time::timeout(call.deadline, self.ensure_open()).await {
+            Ok(open) => Ok(Held(open?)),
+            Err(_) => Err(self.too_late(call)),
+        }
     }
 
     /// The connection, made where there is none that lives.

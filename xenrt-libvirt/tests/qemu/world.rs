@@ -231,6 +231,12 @@ impl World {
             Which::Second => ("qemu2", uri.as_str()),
             Which::Apart => ("apart", uri.as_str()),
         };
+        // Nothing can be sent to the first (RFC 5737): what comes to it comes through the tunnel.
+        let (takes_memory_at, transport) = match which {
+            Which::First => ("192.0.2.1", "direct"),
+            Which::Second => ("10.99.0.1", "tunnel"),
+            Which::Apart => ("10.99.0.1", "direct"),
+        };
         let (address, shared) = match which {
             Which::First | Which::Second => ("localhost", format!("{at}/work, {at}/shared")),
             // It is reached by a shell of the test's own.
@@ -240,8 +246,8 @@ impl World {
             "[[host]]\nname = \"{name}\"\naddress = \"{address}\"\ntoolstack = \"libvirt\"\n\
              key = \"{at}/key\"\nwork_folder = \"{at}/work\"\n\
              [host.attributes]\nlibvirt_uri = {own:?}\nlibvirt_accelerator = \"qemu\"\n\
-             migration_uri = {uri:?}\nmigration_address = \"10.99.0.1\"\n\
-             shared_folders = {shared:?}\n\
+             migration_uri = {uri:?}\nmigration_address = {takes_memory_at:?}\n\
+             migration_transport = {transport:?}\nshared_folders = {shared:?}\n\
              [host.deadlines]\nstate = \"120s\"\nboot = \"240s\"\ncommand = \"60s\"\n\
              device = \"60s\"\nsuspend = \"240s\"\nmigrate = \"240s\"\n\
              [host.guest_network]\nnetwork = {BRIDGE:?}\n\
