@@ -45,11 +45,24 @@ pub(crate) fn power(domain: &VirtDomain) -> Result<PowerState, VirtError> {
             false => PowerState::Halted,
         },
         sys::VIR_DOMAIN_SHUTDOWN => PowerState::Dying,
-        // libxl's driver calls a domain shut off while it still removes it.
-        sys::VIR_DOMAIN_SHUTOFF if domain.is_active()? => PowerState::Dying,
+        // libxl's driver calls a domain shut off while it still removes it, and one that crashed
+        // and is kept for a look.
+        sys::VIR_DOMAIN_SHUTOFF if domain.is_active()? => {
+            let crashed = reason == sys::VIR_DOMAIN_SHUTOFF_CRASHED as i32;
+            match crashed && stays_after_crash(domain)? {
+                true => PowerState::Crashed,
+                false => PowerState::Dying,
+            }
+        }
         _ if has_saved_memory(domain)? => PowerState::Suspended,
         _ => PowerState::Halted,
     })
+}
+
+/// Whether the domain of a guest that crashes is kept.
+fn stays_after_crash(domain: &VirtDomain) -> Result<bool, VirtError> {
+    let document = Domain::parse(&domain.get_xml_desc(0)?);
+    Ok(document.is_ok_and(|own| own.on_crash.as_deref() == Some("preserve")))
 }
 
 /// Whether libvirt keeps the memory of a domain (managed save). What a daemon that died had not yet

@@ -15,7 +15,7 @@ use crate::guest::GuestShared;
 use crate::host::LibvirtHost;
 use crate::observe;
 use crate::settle::{is_interrupted, settle};
-use crate::xml::{Domain, DomainKind};
+use crate::xml::{Domain, DomainKind, Element};
 use crate::{define, devices};
 
 /// Passes `action` to libvirt.
@@ -227,16 +227,54 @@ impl Request {
         if domain.get_name()? == name {
             return Ok(());
         }
-        match domain.rename(name, 0) {
-            Ok(_) => Ok(()),
-            Err(error) => match VirtDomain::lookup_by_name(connect, name) {
-                Ok(other) if other.get_uuid()? != self.uuid => {
-                    let message = format!("there is a guest named {name:?} already");
-                    Err(self.refuse(ToolstackErrorKind::AlreadyExists, message))
-                }
-                _ => Err(error.into()),
-            },
+        let renamed = match self.driver {
+            Driver::Xen => self.define_as(connect, domain, name),
+            Driver::Qemu | Driver::Test => domain.rename(name, 0).map(drop).map_err(Failure::from),
+        };
+        renamed.map_err(|error| match (VirtDomain::lookup_by_name(connect, name), error) {
+            (Ok(other), Failure::Libvirt(_))
+                if other.get_uuid().is_ok_and(|own| own != self.uuid) =>
+            {
+                let message = format!("there is a guest named {name:?} already");
+                self.refuse(ToolstackErrorKind::AlreadyExists, message)
+            }
+            (_, error) => error,
+        })
+    }
+
+    /// What libvirt's Xen driver has instead of virDomainRename: the definition of a halted domain
+    /// is taken away and made anew under the other name.
+    fn define_as(&self, connect: &Connect, domain: &VirtDomain, name: &str) -> Result<(), Failure> {
+        // Nothing is taken away for a name that is taken.
+        if VirtDomain::lookup_by_name(connect, name).is_ok() {
+            let message = format!("there is a guest named {name:?} already");
+            return Err(self.refuse(ToolstackErrorKind::AlreadyExists, message));
         }
+        // One with a domain would live on without a definition.
+        if domain.is_active()? {
+            return Err(self.refuse(ToolstackErrorKind::BadState, "it has a domain"));
+        }
+        let starts_with_host = domain.get_autostart()?;
+        let flags = sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE;
+        let before = domain.get_xml_desc(flags)?;
+        let mut document = Element::parse(&before)
+            .map_err(|error| not_understood(&format!("the document of {}", self.object), &error))?;
+        document.child_mut("name").set_text(name);
+        // One with memory that is kept is refused here.
+        domain.undefine()?;
+        let made = match VirtDomain::define_xml(connect, &document.to_xml()) {
+            Ok(made) => made,
+            Err(error) => {
+                VirtDomain::define_xml(connect, &before).inspect_err(|lost| {
+                    tracing::error!(%lost, before, "the definition of a guest is lost");
+                })?;
+                return Err(error.into());
+            }
+        };
+        if starts_with_host {
+            made.set_autostart(true)?;
+        }
+        Ok(())
     }
 
     /// Of a halted guest whose maximum is what it has, the maximum follows in both directions: QEMU
