@@ -12,12 +12,14 @@ use xenrt::conformance::{Check, Cost, Profile, Suite, Verdict, checks, mutants};
 use xenrt::lab::{HostDemand, LabFile};
 use xenrt::model::Host;
 use xenrt::seconds::Readable;
+use xenrt::sequencer::{CancelHandle, cancel_on_ctrl_c};
 use xenrt::sim::virtual_time;
 use xenrt_examples::{Place, PlaceArgs};
 
 /// Holds a toolstack against the contract of hosts and guests, one check a sentence.
 ///
-/// Exit codes: 0 it conforms, 1 some checks failed (or a mutant survived), 2 bad usage or input.
+/// Exit codes: 0 it conforms, 1 some checks failed (or a mutant survived), 2 bad usage or input,
+/// 130 cancelled.
 #[derive(Parser)]
 #[command(after_help = "Examples:
   conformance                                       real Xen hosts in the virtual lab (xl)
@@ -95,7 +97,9 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let cancel = CancelHandle::new();
+    match run(&Args::parse(), &cancel) {
+        Ok(_) if cancel.is_cancelled() => ExitCode::from(130),
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(report) => {
@@ -105,12 +109,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> miette::Result<bool> {
+fn run(args: &Args, cancel: &CancelHandle) -> miette::Result<bool> {
     if args.mutants {
         return show_mutants();
     }
     if args.list {
-        checks().for_each(list);
+        let wanted = |check: &&Check| {
+            args.filter.is_empty() || args.filter.iter().any(|text| check.name.contains(text))
+        };
+        let chosen: Vec<&Check> = checks().filter(wanted).collect();
+        if chosen.is_empty() {
+            return Err(no_such_check());
+        }
+        chosen.into_iter().for_each(list);
         return Ok(true);
     }
     let places = if args.sim { vec![Place::Sim] } else { args.place.places()? };
@@ -124,9 +135,15 @@ fn run(args: &Args) -> miette::Result<bool> {
     let at_once = if args.together { real.len().max(1) } else { 1 };
     let runs = real
         .into_iter()
-        .map(|place| async move { (place.clone(), on_place(args, place, several).await) });
-    let runs = async { stream::iter(runs).buffered(at_once).collect::<Vec<_>>().await };
-    profiles.extend(xenrt::block_on(runs).into_diagnostic()?);
+        .map(|place| async move { (place.clone(), on_place(args, place, several, cancel).await) });
+    let runs = async {
+        cancel_on_ctrl_c(cancel).into_diagnostic()?;
+        tokio::select! {
+            profiles = stream::iter(runs).buffered(at_once).collect::<Vec<_>>() => Ok(profiles),
+            () = cancel.hard() => Err(Report::msg("ended at once: guests may be left")),
+        }
+    };
+    profiles.extend(xenrt::block_on(runs).into_diagnostic()??);
     profiles.sort_by_key(|(place, _)| places.iter().position(|own| own == place));
 
     let mut conforms = true;
@@ -194,9 +211,17 @@ fn simulated(args: &Args, several: bool) -> miette::Result<Profile> {
 
 /// Two hosts where there are two, so that guests can be moved. Hosts that are not of a lab file end
 /// with this program, however it ends.
-async fn on_place(args: &Args, place: &Place, several: bool) -> miette::Result<Profile> {
+async fn on_place(
+    args: &Args,
+    place: &Place,
+    several: bool,
+    cancel: &CancelHandle,
+) -> miette::Result<Profile> {
+    if cancel.is_cancelled() {
+        return Err(Report::msg("not tried: cancelled"));
+    }
     if *place == Place::LabFile {
-        return on_lab(args, several).await;
+        return on_lab(args, several, cancel).await;
     }
     let provider = args.place.provider_of(place, false)?;
     // libvirt's driver for tests has one host, and a host of a lab file is the one that was named.
@@ -211,7 +236,7 @@ async fn on_place(args: &Args, place: &Place, several: bool) -> miette::Result<P
             let host = hosts.next().ok_or_else(|| Report::msg("the lab gave no host"))?;
             let suite = suite(args, place, several, host, hosts.next());
             match suite {
-                Ok(suite) => Ok(suite.run().await),
+                Ok(suite) => Ok(suite.cancelled_by(cancel.clone()).run().await),
                 Err(error) => Err(error),
             }
         }
@@ -224,7 +249,7 @@ async fn on_place(args: &Args, place: &Place, several: bool) -> miette::Result<P
     profile
 }
 
-async fn on_lab(args: &Args, several: bool) -> miette::Result<Profile> {
+async fn on_lab(args: &Args, several: bool, cancel: &CancelHandle) -> miette::Result<Profile> {
     let path = args.place.lab.as_deref().unwrap_or(Path::new(""));
     let lab = LabFile::read(path).into_diagnostic()?;
     let toolstacks = xenrt_examples::toolstacks();
@@ -246,7 +271,8 @@ async fn on_lab(args: &Args, several: bool) -> miette::Result<Profile> {
         Some(name) => Some(connect(Some(name)).await?),
         None => None,
     };
-    Ok(suite(args, &Place::LabFile, several, host, second)?.run().await)
+    let suite = suite(args, &Place::LabFile, several, host, second)?;
+    Ok(suite.cancelled_by(cancel.clone()).run().await)
 }
 
 fn suite(
@@ -272,7 +298,7 @@ fn suite(
         suite = suite.filter(filter);
     }
     if suite.chosen().is_empty() {
-        return Err(Report::msg("no check has such a name; see --list"));
+        return Err(no_such_check());
     }
     let before = if several { format!("{place:<12} ") } else { String::new() };
     let width = suite.chosen().iter().map(|check| check.name.len()).max().unwrap_or(0);
@@ -285,6 +311,10 @@ fn suite(
         };
         anstream::println!("{before}{verdict:<8} {time:>11}  {:<width$}  {told}", result.name);
     }))
+}
+
+fn no_such_check() -> Report {
+    Report::msg("no check has such a name; see --list")
 }
 
 fn list(check: &Check) {

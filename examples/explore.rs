@@ -10,13 +10,14 @@ use miette::{IntoDiagnostic, Report};
 use xenrt::explore::{Exploration, Found, explore};
 use xenrt::lab::HostDemand;
 use xenrt::model::Host;
+use xenrt::sequencer::{CancelHandle, cancel_on_ctrl_c};
 use xenrt::sim::{Defect, SimLab, SimTiming, virtual_time};
 use xenrt_examples::{Place, PlaceArgs};
 
 /// Draws a program of legal verbs over several guests, runs it, and looks at every view after each
 /// step. What fails is shortened and printed as a test case.
 ///
-/// Exit codes: 0 nothing wrong, 1 something was found, 2 bad usage or input.
+/// Exit codes: 0 nothing wrong, 1 something was found, 2 bad usage or input, 130 cancelled.
 #[derive(Parser)]
 #[command(after_help = "Examples:
   explore --sim --steps 2000 --seed 7
@@ -54,9 +55,11 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
+    let cancel = CancelHandle::new();
+    match run(&Args::parse(), &cancel) {
         Ok(false) => ExitCode::FAILURE,
+        Ok(true) if cancel.is_cancelled() => ExitCode::from(130),
+        Ok(true) => ExitCode::SUCCESS,
         Err(report) => {
             anstream::eprintln!("{report:?}");
             ExitCode::from(2)
@@ -64,23 +67,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> miette::Result<bool> {
+fn run(args: &Args, cancel: &CancelHandle) -> miette::Result<bool> {
     let places = if args.sim { vec![Place::Sim] } else { args.place.places()? };
     if args.defect.is_some() && places != [Place::Sim] {
         return Err(Report::msg("--defect plants a bug in the simulated toolstack: --sim"));
     }
     let mut fine = true;
     for place in &places {
+        if cancel.is_cancelled() {
+            break;
+        }
         if places.len() > 1 {
             anstream::println!("on {place}:");
         }
-        fine &= run_in(args, place)?;
+        fine &= run_in(args, place, cancel)?;
     }
     Ok(fine)
 }
 
-fn run_in(args: &Args, place: &Place) -> miette::Result<bool> {
-    let mut exploration = Exploration::new(args.seed, args.steps).guests(args.guests);
+fn run_in(args: &Args, place: &Place, cancel: &CancelHandle) -> miette::Result<bool> {
+    let exploration = Exploration::new(args.seed, args.steps).guests(args.guests);
+    let mut exploration = exploration.cancelled_by(cancel.clone());
     if let Some(image) = &args.image {
         exploration = exploration.image(image);
     }
@@ -94,7 +101,14 @@ fn run_in(args: &Args, place: &Place) -> miette::Result<bool> {
                     anstream::eprint!("\r\x1b[K{number}: {step}");
                 }
             });
-            let found = xenrt::block_on(on_place(args, place, exploration)).into_diagnostic()?;
+            let found = xenrt::block_on(async {
+                cancel_on_ctrl_c(cancel).into_diagnostic()?;
+                tokio::select! {
+                    found = on_place(args, place, exploration) => found,
+                    () = cancel.hard() => Err(Report::msg("ended at once: guests may be left")),
+                }
+            })
+            .into_diagnostic()?;
             if terminal {
                 anstream::eprint!("\r\x1b[K");
             }

@@ -15,6 +15,7 @@ use super::profile::{CheckResult, Profile, Verdict};
 use crate::model::{Ability, Host, HostInventory, Scope};
 use crate::seconds::Readable;
 use crate::seconds::micros;
+use crate::sequencer::CancelHandle;
 
 /// Who is told of each result as it comes.
 type Told = Arc<dyn Fn(&CheckResult) + Send + Sync>;
@@ -31,6 +32,7 @@ pub struct Suite {
     at_once: usize,
     names: String,
     told: Option<Told>,
+    cancel: CancelHandle,
 }
 
 impl std::fmt::Debug for Suite {
@@ -52,6 +54,7 @@ impl Suite {
             at_once: 1,
             names: "xrtc".to_owned(),
             told: None,
+            cancel: CancelHandle::new(),
         }
     }
 
@@ -95,6 +98,13 @@ impl Suite {
     /// Calls `told` with each result as it comes.
     pub fn on_result(mut self, told: impl Fn(&CheckResult) + Send + Sync + 'static) -> Self {
         self.told = Some(Arc::new(told));
+        self
+    }
+
+    /// Ends when this is cancelled: the check that is being run is interrupted, what it made is
+    /// removed, and those that were to follow are Errored for that reason.
+    pub fn cancelled_by(mut self, cancel: CancelHandle) -> Self {
+        self.cancel = cancel;
         self
     }
 
@@ -151,7 +161,10 @@ impl Suite {
         for (at, check) in checks.iter().enumerate() {
             let names = format!("{}{number}-{at}", self.names);
             let started = Instant::now();
-            let verdict = self.one(check, names, &mut fixture, &mut stood).await;
+            let verdict = match self.cancel.reason() {
+                Some(reason) => Verdict::Errored(format!("not begun: {reason}")),
+                None => self.one(check, names, &mut fixture, &mut stood).await,
+            };
             let result = CheckResult {
                 name: check.name.to_owned(),
                 proves: check.proves.to_owned(),
@@ -228,11 +241,16 @@ impl Suite {
         };
         let limit = check.cost.limit();
         let run = AssertUnwindSafe((check.run)(&cx)).catch_unwind();
-        let mut verdict = match timeout(limit, run).await {
-            Ok(Ok(Ok(()))) => Verdict::Passed,
-            Ok(Ok(Err(problem))) => problem.into(),
-            Ok(Err(_)) => Verdict::Errored("the check panicked".to_owned()),
-            Err(_) => Verdict::Failed(format!("it did not end within {}", Readable(limit))),
+        let ended = tokio::select! {
+            ended = timeout(limit, run) => Some(ended),
+            () = self.cancel.cancelled() => None,
+        };
+        let mut verdict = match ended {
+            Some(Ok(Ok(Ok(())))) => Verdict::Passed,
+            Some(Ok(Ok(Err(problem)))) => problem.into(),
+            Some(Ok(Err(_))) => Verdict::Errored("the check panicked".to_owned()),
+            Some(Err(_)) => Verdict::Failed(format!("it did not end within {}", Readable(limit))),
+            None => Verdict::Errored("interrupted".to_owned()),
         };
         let mut wrong = undo_all(&scope).await;
         scope.forget_guests();
@@ -321,6 +339,23 @@ mod tests {
         let profile = Suite::new(lab.host(0)).filter(check).run().await;
         assert_eq!(profile.checks.len(), 1, "{profile}");
         profile.checks[0].verdict.clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suite_that_is_cancelled_leaves_nothing_and_says_what_it_did_not_try() {
+        let lab = SimLab::builder().timing(SimTiming::realistic()).build();
+        let cancel = CancelHandle::new();
+        let suite = Suite::new(lab.host(0)).filter("power.").cancelled_by(cancel.clone());
+        let later = async {
+            tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+            cancel.cancel(crate::sequencer::CancelReason::CtrlC);
+        };
+        let (profile, ()) = tokio::join!(suite.run(), later);
+        let verdicts: Vec<_> = profile.checks.iter().map(|check| check.verdict.message()).collect();
+        assert_eq!(verdicts.first(), Some(&""), "{profile}");
+        assert_eq!(verdicts.last(), Some(&"not begun: Ctrl-C"), "{profile}");
+        assert_eq!(verdicts.iter().filter(|message| **message == "interrupted").count(), 1);
+        assert!(!profile.conforms() && profile.left.is_empty(), "{profile}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,6 +24,8 @@ pub struct Found {
     pub seed: u64,
     /// The steps that were run.
     pub steps: usize,
+    /// Whether it was [cancelled](super::Exploration::cancelled_by) before its end.
+    pub cancelled: bool,
     /// What was wrong, where something was.
     pub failure: Option<Failure>,
 }
@@ -31,7 +33,8 @@ pub struct Found {
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(failure) = &self.failure else {
-            return writeln!(f, "seed {}: {} steps, nothing wrong", self.seed, self.steps);
+            let how = if self.cancelled { ", then cancelled" } else { "" };
+            return writeln!(f, "seed {}: {} steps{how}, nothing wrong", self.seed, self.steps);
         };
         writeln!(
             f,

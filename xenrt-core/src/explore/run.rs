@@ -12,6 +12,7 @@ use super::shrink::shrink;
 use crate::model::{
     Disk, DiskSpec, Guest, GuestSpec, Host, Memory, PowerState, ShutdownMode, Vif, VifSpec,
 };
+use crate::sequencer::CancelHandle;
 use crate::{Error, Result};
 
 /// Takes the connection to a host away for a moment.
@@ -31,6 +32,7 @@ pub struct Exploration {
     most_tries: usize,
     cut: Option<Cut>,
     told: Option<Told>,
+    cancel: CancelHandle,
 }
 
 impl fmt::Debug for Exploration {
@@ -45,7 +47,16 @@ impl fmt::Debug for Exploration {
 impl Exploration {
     /// So many steps, drawn from this seed, over 3 guests.
     pub fn new(seed: u64, steps: usize) -> Self {
-        Self { seed, steps, guests: 3, image: None, most_tries: 300, cut: None, told: None }
+        Self {
+            seed,
+            steps,
+            guests: 3,
+            image: None,
+            most_tries: 300,
+            cut: None,
+            told: None,
+            cancel: CancelHandle::new(),
+        }
     }
 
     /// Over so many guests.
@@ -79,6 +90,13 @@ impl Exploration {
         self.told = Some(Arc::new(told));
         self
     }
+
+    /// Ends when this is cancelled: the step that is being taken is interrupted, and all guests are
+    /// removed. A program that is being shortened is told as short as it is by then.
+    pub fn cancelled_by(mut self, cancel: CancelHandle) -> Self {
+        self.cancel = cancel;
+        self
+    }
 }
 
 /// Explores the hosts that `hosts` gives: draws a program, runs it, and shortens it when something
@@ -97,8 +115,15 @@ where
     let seed = exploration.seed;
     let can_cut = exploration.cut.is_some();
     let program = Program::draw(seed, exploration.steps, exploration.guests, &given, can_cut);
-    let Some((at, message)) = run(&exploration, &given, &program).await? else {
-        return Ok(Found { seed, steps: program.steps.len(), failure: None });
+    let (at, message) = match run(&exploration, &given, &program).await? {
+        Ended::Well => {
+            let steps = program.steps.len();
+            return Ok(Found { seed, steps, cancelled: false, failure: None });
+        }
+        Ended::Cancelled(steps) => {
+            return Ok(Found { seed, steps, cancelled: true, failure: None });
+        }
+        Ended::Wrong(at, message) => (at, message),
     };
     let steps = at + 1;
     let failing = program.steps[at].verb;
@@ -107,17 +132,19 @@ where
         let given = hosts();
         let exploration = &exploration;
         async move {
-            let found = run(exploration, &given.await?, &program).await?;
-            // Another verb that fails is another problem, which must not take the place of this one.
-            let same = |(at, _): &(usize, String)| {
-                std::mem::discriminant(&program.steps[*at].verb) == std::mem::discriminant(&failing)
+            let Ended::Wrong(at, message) = run(exploration, &given.await?, &program).await? else {
+                return Ok(None);
             };
-            Ok::<_, Error>(found.filter(same))
+            // Another verb that fails is another problem, which must not take the place of this one.
+            let verb = std::mem::discriminant(&program.steps[at].verb);
+            let same = verb == std::mem::discriminant(&failing);
+            Ok::<_, Error>(same.then_some((at, message)))
         }
     };
     let (program, message, tries) = shrink(program, message, exploration.most_tries, again).await?;
     let failure = Failure { program, message, found_after: steps, tries };
-    Ok(Found { seed, steps, failure: Some(failure) })
+    let cancelled = exploration.cancel.is_cancelled();
+    Ok(Found { seed, steps, cancelled, failure: Some(failure) })
 }
 
 /// A guest at work.
@@ -130,12 +157,21 @@ struct Player {
     vifs: Vec<Vif>,
 }
 
-/// Runs a program; returns at which step and how it failed. All guests are removed.
+/// How a program ended.
+enum Ended {
+    Well,
+    /// At this step.
+    Cancelled(usize),
+    /// At this step, and how it failed.
+    Wrong(usize, String),
+}
+
+/// Runs a program. All guests are removed.
 async fn run(
     exploration: &Exploration,
     hosts: &[Arc<dyn Host>],
     program: &Program,
-) -> Result<Option<(usize, String)>> {
+) -> Result<Ended> {
     let Some(first) = hosts.first() else {
         return Err(Error::lab("an exploration needs a host"));
     };
@@ -145,7 +181,7 @@ async fn run(
     };
     let mut model = Model::new(hosts.len());
     let mut players = BTreeMap::new();
-    let mut failed = None;
+    let mut ended = Ended::Well;
     for (at, step) in program.steps.iter().enumerate() {
         // A step whose ground was taken away with another one does nothing.
         if !model.allows(step) {
@@ -154,25 +190,37 @@ async fn run(
         if let Some(told) = &exploration.told {
             told(at, step);
         }
-        let done = take(exploration, hosts, &image, &model, &mut players, step).await;
-        model.apply(step);
-        let seen = match done {
-            Ok(()) => look(hosts, &model, &players, step).await,
-            Err(error) => Err(format!("{step} failed: {error}")),
+        let seen = async {
+            let done = take(exploration, hosts, &image, &model, &mut players, step).await;
+            model.apply(step);
+            match done {
+                Ok(()) => look(hosts, &model, &players, step).await,
+                Err(error) => Err(format!("{step} failed: {error}")),
+            }
+        };
+        let seen = tokio::select! {
+            biased;
+            () = exploration.cancel.cancelled() => {
+                ended = Ended::Cancelled(at);
+                break;
+            }
+            seen = seen => seen,
         };
         if let Err(message) = seen {
-            failed = Some((at, message));
+            ended = Ended::Wrong(at, message);
             break;
         }
     }
     for player in players.values() {
         let removed = player.guest.ensure_deleted().await;
-        if let (Err(error), None) = (removed, &failed) {
+        if let Err(error) = removed
+            && !matches!(ended, Ended::Wrong(..))
+        {
             let message = format!("a guest could not be removed at the end: {error}");
-            failed = Some((program.steps.len().saturating_sub(1), message));
+            ended = Ended::Wrong(program.steps.len().saturating_sub(1), message);
         }
     }
-    Ok(failed)
+    Ok(ended)
 }
 
 /// Carries out one step.

@@ -1,4 +1,5 @@
 use super::{Exploration, Found, Program, Step, Verb, explore};
+use crate::sequencer::{CancelHandle, CancelReason};
 use crate::sim::{Defect, SimLab, SimLabBuilder, SimTiming, virtual_time};
 
 fn lab() -> SimLabBuilder {
@@ -35,6 +36,27 @@ fn connections_that_come_back_are_no_false_alarm() {
     let hosts = || async { Ok(lab.hosts()) };
     let found = virtual_time(explore(exploration, hosts)).unwrap().unwrap();
     assert!(found.failure.is_none(), "{found}");
+}
+
+#[test]
+fn an_exploration_that_is_cancelled_leaves_nothing() {
+    let lab = lab().build();
+    let cancel = CancelHandle::new();
+    let asked = cancel.clone();
+    let exploration = Exploration::new(3, 300).cancelled_by(cancel).on_step(move |number, _| {
+        if number == 50 {
+            asked.cancel(CancelReason::CtrlC);
+        }
+    });
+    let found = virtual_time(async {
+        let found = explore(exploration, || async { Ok(lab.hosts()) }).await.unwrap();
+        for host in lab.hosts() {
+            assert!(host.guests().await.unwrap().is_empty());
+        }
+        found
+    });
+    let found = found.unwrap();
+    assert_eq!((found.steps, found.cancelled, &found.failure), (50, true, &None), "{found}");
 }
 
 #[test]
