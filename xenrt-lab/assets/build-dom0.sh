@@ -15,6 +15,7 @@ gzip -dc "$root"/boot/xen-*-amd64.gz > "$OUT/xen"
 cp "$ASSETS/extract-kernel.sh" "$work/"
 chroot "$root" sh /tmp/xenrt/extract-kernel.sh "/boot/vmlinuz-$KERNEL" /tmp/xenrt/vmlinux
 cp "$work/vmlinux" "$OUT/vmlinux"
+cp "$root/boot/vmlinuz-$KERNEL" "$OUT/vmlinuz"
 
 # dom0: its disk and its network cards are there before systemd starts, so that nothing waits for
 # udev; the back ends are there before the first guest.

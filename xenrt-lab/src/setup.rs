@@ -72,6 +72,10 @@ pub const TESTS: &[Requirement] = &[
     requirement("script", "bsdutils", "tests of the console on a real terminal"),
     requirement("pkg-config", "pkg-config", "building the libvirt toolstack"),
     requirement("/usr/include/libvirt/libvirt.h", "libvirt-dev", "building the libvirt toolstack"),
+    requirement("mkfs.vfat", "dosfstools", "disks that firmware boots"),
+    requirement("mcopy", "mtools", "disks that firmware boots"),
+    requirement("syslinux", "syslinux", "disks that a BIOS boots"),
+    requirement("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf", "guests with UEFI firmware"),
     requirement("xmllint", "libxml2-utils", "tests of schemas and answer files"),
 ];
 

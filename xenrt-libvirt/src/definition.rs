@@ -207,11 +207,11 @@ impl Definition {
                 let words = command_line.replace("{name}", &self.name);
                 (Some(kernel.clone()), ramdisk.clone(), Some(words).filter(|w| !w.is_empty()))
             }
-            Boot::Disk => (None, None, None),
+            Boot::Disk | Boot::Uefi => (None, None, None),
         };
-        let disk = self.boot == Boot::Disk && self.kind == GuestKind::Hvm;
+        let disk = kernel.is_none() && self.kind == GuestKind::Hvm;
         Os {
-            firmware: None,
+            firmware: (self.boot == Boot::Uefi).then(|| "efi".to_owned()),
             os_type: OsType {
                 arch: facts.arch.clone(),
                 machine: None,
@@ -332,7 +332,10 @@ fn boot_of(
             return Err(Error::invalid(what(spec), problem));
         }
     };
-    let Boot::Kernel { kernel, ramdisk, command_line } = boot else { return Ok(Boot::Disk) };
+    let (kernel, ramdisk, command_line) = match boot {
+        Boot::Kernel { kernel, ramdisk, command_line } => (kernel, ramdisk, command_line),
+        disk @ (Boot::Disk | Boot::Uefi) => return Ok(disk),
+    };
     let by_image = address.and(image).map_or("", |image| &image.address_command_line);
     let words = [command_line.as_str(), by_image, &spec.extra_command_line];
     let words: Vec<&str> = words.into_iter().filter(|words| !words.is_empty()).collect();
@@ -371,8 +374,10 @@ fn kind_of(
         (Some(image), _) => &image.kinds,
         (None, Boot::Kernel { .. }) => &[GuestKind::Pvh, GuestKind::Pv, GuestKind::Hvm],
         (None, Boot::Disk) => &[GuestKind::Hvm, GuestKind::Pvh, GuestKind::Pv],
+        (None, Boot::Uefi) => &[GuestKind::Hvm],
     };
-    if let (Some(kind), Some(image)) = (spec.kind, image)
+    let wanted = spec.wanted_kind();
+    if let (Some(kind), Some(image)) = (wanted, image)
         && !allowed.contains(&kind)
     {
         let problem = format!("image {} boots as one of {allowed:?}, not as {kind:?}", image.name);
@@ -380,7 +385,7 @@ fn kind_of(
     }
     if driver == Driver::Test {
         // No guest of it runs as any kind, and each can be defined.
-        return Ok(spec.kind.unwrap_or(GuestKind::Hvm));
+        return Ok(wanted.unwrap_or(GuestKind::Hvm));
     }
     let ability = |kind| match kind {
         GuestKind::Pv => Ability::Pv,
@@ -389,7 +394,7 @@ fn kind_of(
     };
     let possible = allowed.iter().copied().find(|kind| abilities.has(ability(*kind)));
     let preferred = allowed.first().copied().unwrap_or(GuestKind::Hvm);
-    let kind = spec.kind.or(possible).unwrap_or(preferred);
+    let kind = wanted.or(possible).unwrap_or(preferred);
     abilities.require(TOOLSTACK, ability(kind))?;
     Ok(kind)
 }
@@ -473,6 +478,16 @@ mod tests {
     #[test]
     fn domains_of_xen() {
         insta::assert_snapshot!(document(Driver::Xen, &spec()));
+    }
+
+    #[test]
+    fn libvirt_chooses_the_firmware_of_uefi() {
+        let uefi = document(Driver::Qemu, &spec().boot(Boot::Uefi));
+        assert!(
+            uefi.contains("<os firmware=\"efi\">") && uefi.contains("<boot dev=\"hd\""),
+            "{uefi}"
+        );
+        assert!(!document(Driver::Qemu, &spec().boot(Boot::Disk)).contains("firmware"));
     }
 
     #[test]

@@ -129,7 +129,7 @@ async fn plan<'a>(host: &'a HostShared, xe: &Xe, spec: &'a GuestSpec) -> Result<
             GuestKind::Hvm => Ability::Hvm,
         })
     };
-    let kind = match (spec.kind, image) {
+    let kind = match (spec.wanted_kind(), image) {
         (Some(kind), _) => kind,
         (None, Some(image)) => {
             let none = || {

@@ -67,12 +67,13 @@ impl Plan<'_> {
                     .param("PV-args", line)
                     .param("PV-bootloader", "");
             }
-            Some(Boot::Disk) | None if self.kind != GuestKind::Hvm => {
+            Some(Boot::Disk | Boot::Uefi) | None if self.kind != GuestKind::Hvm => {
                 command = command.param("PV-bootloader", "pygrub");
                 if !self.spec.extra_command_line.is_empty() {
                     command = command.param("PV-args", self.spec.extra_command_line.as_str());
                 }
             }
+            Some(Boot::Uefi) => command = command.param("HVM-boot-params:firmware", "uefi"),
             Some(Boot::Disk) | None => {}
         }
         command

@@ -70,6 +70,11 @@ pub(crate) fn xl_cfg(definition: &Definition) -> String {
         }
         Boot::Disk if definition.kind == GuestKind::Hvm => line("boot", &quoted("c")),
         Boot::Disk => line("bootloader", &quoted("pygrub")),
+        Boot::Uefi => {
+            // xl.cfg(5), "Boot Devices": UEFI is one of the kinds of BIOS.
+            line("bios", &quoted("ovmf"));
+            line("boot", &quoted("c"));
+        }
     }
     line("memory", &definition.memory.as_mib().to_string());
     line("maxmem", &definition.max_memory.as_mib().to_string());
@@ -139,6 +144,15 @@ mod tests {
     #[test]
     fn a_configuration_reads_well() {
         insta::assert_snapshot!(xl_cfg(&definition(r#"it's a "guest" $(x)\"#)));
+    }
+
+    #[test]
+    fn firmware_reads_the_first_disk() {
+        let hvm = Definition { kind: GuestKind::Hvm, ..definition("g") };
+        let bios = xl_cfg(&Definition { boot: Boot::Disk, ..hvm.clone() });
+        assert!(bios.contains("boot = \"c\"") && !bios.contains("bios"), "{bios}");
+        let uefi = xl_cfg(&Definition { boot: Boot::Uefi, ..hvm });
+        assert!(uefi.contains("boot = \"c\"") && uefi.contains("bios = \"ovmf\""), "{uefi}");
     }
 
     #[test]

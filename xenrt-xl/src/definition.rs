@@ -336,8 +336,9 @@ fn boot_of(spec: &GuestSpec, entry: &HostEntry, address: Option<IpAddr>) -> Resu
             return Err(Error::invalid(what(), problem));
         }
     };
-    let Boot::Kernel { kernel, ramdisk, mut command_line } = boot else {
-        return Ok(Boot::Disk);
+    let (kernel, ramdisk, mut command_line) = match boot {
+        Boot::Kernel { kernel, ramdisk, command_line } => (kernel, ramdisk, command_line),
+        disk @ (Boot::Disk | Boot::Uefi) => return Ok(disk),
     };
     let mut add = |words: &str| {
         if !words.is_empty() {
@@ -383,13 +384,14 @@ fn kind_of(
         (Some(image), _) => &image.kinds,
         (None, Boot::Kernel { .. }) => &[GuestKind::Pvh, GuestKind::Pv],
         (None, Boot::Disk) => &[GuestKind::Hvm, GuestKind::Pvh, GuestKind::Pv],
+        (None, Boot::Uefi) => &[GuestKind::Hvm],
     };
     let ability = |kind| match kind {
         GuestKind::Pv => Ability::Pv,
         GuestKind::Pvh => Ability::Pvh,
         GuestKind::Hvm => Ability::Hvm,
     };
-    if let Some(kind) = spec.kind {
+    if let Some(kind) = spec.wanted_kind() {
         if let Some(image) = image.filter(|image| !image.kinds.contains(&kind)) {
             return Err(Error::invalid(
                 format!("guest {:?}", spec.name),

@@ -31,8 +31,10 @@ pub enum Boot {
         /// The kernel's command line.
         command_line: String,
     },
-    /// Firmware or a boot loader reads the first disk.
+    /// Firmware (a BIOS) or a boot loader reads the first disk.
     Disk,
+    /// UEFI firmware reads the first disk. Only guests of kind [`Hvm`](GuestKind::Hvm) have one.
+    Uefi,
 }
 
 /// What the disks of a guest that is made of an image begin with.
@@ -261,7 +263,16 @@ impl GuestSpec {
                 "it needs at least one vCPU",
             ));
         }
+        if self.boot == Some(Boot::Uefi) && self.wanted_kind() != Some(GuestKind::Hvm) {
+            let problem = "only guests of kind hvm have UEFI firmware";
+            return Err(Error::invalid(format!("guest {:?}", self.name), problem));
+        }
         Ok(())
+    }
+
+    /// How it must be virtualised: as it says itself, and as the way that it boots leaves open.
+    pub fn wanted_kind(&self) -> Option<GuestKind> {
+        self.kind.or((self.boot == Some(Boot::Uefi)).then_some(GuestKind::Hvm))
     }
 }
 
@@ -420,6 +431,15 @@ mod tests {
         for name in ["tiny", "it's", "a b", "$(id)", "-v", "größe"] {
             assert!(validate_guest_name(name).is_ok(), "{name:?} was refused");
         }
+    }
+
+    #[test]
+    fn what_has_uefi_firmware_is_hvm() {
+        let spec = GuestSpec::new("g").boot(Boot::Uefi);
+        assert_eq!(spec.wanted_kind(), Some(GuestKind::Hvm));
+        assert!(spec.validate().is_ok());
+        assert!(spec.kind(GuestKind::Pvh).validate().is_err());
+        assert_eq!(GuestSpec::new("g").boot(Boot::Disk).wanted_kind(), None);
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl Machine {
         let allowed = match (image, &spec.boot) {
             (Some(kinds), _) => kinds,
             (None, Some(Boot::Disk)) => &[GuestKind::Hvm, GuestKind::Pvh, GuestKind::Pv],
+            (None, Some(Boot::Uefi)) => &[GuestKind::Hvm],
             (None, _) => &[GuestKind::Pvh, GuestKind::Pv],
         };
         let ability = |kind| match kind {
@@ -139,7 +140,7 @@ impl Machine {
             GuestKind::Pvh => Ability::Pvh,
             GuestKind::Hvm => Ability::Hvm,
         };
-        if let Some(kind) = spec.kind {
+        if let Some(kind) = spec.wanted_kind() {
             if image.is_some() && !allowed.contains(&kind) {
                 let problem = format!("its image boots as one of {allowed:?}, not as {kind:?}");
                 return Err(Error::invalid(format!("guest {:?}", spec.name), problem));

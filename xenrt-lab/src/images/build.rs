@@ -19,7 +19,7 @@ const BOOTSTRAP: Duration = Duration::from_secs(30 * 60);
 
 /// The files that a build makes, for QEMU.
 pub(super) const FILES: &[&str] =
-    &["xen", "vmlinux", "dom0.initrd", "dom0.raw", "tiny-qemu.initrd"];
+    &["xen", "vmlinux", "vmlinuz", "dom0.initrd", "dom0.raw", "tiny-qemu.initrd"];
 
 /// Builds all images in `work`, an empty directory; the result is in the directory that it returns.
 pub(super) async fn build(

@@ -37,6 +37,11 @@ impl Images {
         self.directory.join("vmlinux")
     }
 
+    /// The same kernel as firmware and boot loaders read it (bzImage, with an EFI stub).
+    pub fn boot_kernel(&self) -> PathBuf {
+        self.directory.join("vmlinuz")
+    }
+
     /// dom0's initramfs.
     pub fn initrd(&self) -> PathBuf {
         self.directory.join("dom0.initrd")

@@ -6,6 +6,7 @@
 #![cfg(feature = "virt")]
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
 
+mod boot;
 mod daemon;
 mod life;
 mod local;
@@ -35,6 +36,11 @@ fn a_daemon_may_die_in_every_verb() {
 #[test]
 fn a_guest_moves_while_it_runs() {
     world::run_inside("migration::inside");
+}
+
+#[test]
+fn firmware_boots_a_disk() {
+    world::run_inside("boot::inside");
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn prepare(folder: &Path) {
     });
     let key = xenrt_lab::default_cache_dir().join("keys/id_ed25519");
     std::fs::copy(images.kernel(), folder.join("kernel")).unwrap();
+    std::fs::copy(images.boot_kernel(), folder.join("vmlinuz")).unwrap();
     std::fs::copy(images.guest_of_qemu(), folder.join("initrd")).unwrap();
     std::fs::copy(key, folder.join("key")).unwrap();
     // QEMU may be another user, who has to get through to its files.
