@@ -72,6 +72,7 @@ pub const TESTS: &[Requirement] = &[
     requirement("script", "bsdutils", "tests of the console on a real terminal"),
     requirement("pkg-config", "pkg-config", "building the libvirt toolstack"),
     requirement("/usr/include/libvirt/libvirt.h", "libvirt-dev", "building the libvirt toolstack"),
+    requirement("qemu-img", "qemu-utils", "volumes of libvirt that keep snapshots"),
     requirement("mkfs.vfat", "dosfstools", "disks that firmware boots"),
     requirement("mcopy", "mtools", "disks that firmware boots"),
     requirement("syslinux", "syslinux", "disks that a BIOS boots"),

@@ -16,6 +16,7 @@ use crate::host::LibvirtHost;
 use crate::observe::{self, Seen};
 use crate::script::{Script, q};
 use crate::settle::is_interrupted;
+use crate::storage;
 
 /// How long a reservation may take, the wait for other processes included.
 const RESERVATION: Duration = Duration::from_secs(90);
@@ -49,11 +50,12 @@ pub(crate) async fn define(host: &LibvirtHost, spec: &GuestSpec) -> Result<Seen>
     for vif in &example.vifs {
         sources.push(shared.source(&host.dom0(), &vif.network, "define", &object).await?);
     }
-    let definition = match wanted.as_slice() {
+    let mut definition = match wanted.as_slice() {
         [] => example,
         wanted => make(Some(reserve(host, uuid, wanted, &object).await?))?,
     };
     let defined = async {
+        storage::set_formats(shared, "define", &object, definition.existing_disks()).await?;
         prepare_files(host, &definition, &object).await?;
         let document = definition.to_element(facts, &sources)?.to_xml();
         let name = definition.name.clone();

@@ -116,6 +116,12 @@ impl Definition {
         self.console.is_some()
     }
 
+    /// The disks that somebody else made.
+    pub(crate) fn existing_disks(&mut self) -> Vec<&mut Disk> {
+        let existing = |spec: &DiskSpec| matches!(spec.source, DiskSource::Existing(_));
+        self.disks.iter_mut().filter_map(|(spec, disk)| existing(spec).then_some(disk)).collect()
+    }
+
     /// Whether there are files that are its own.
     pub(crate) fn has_files(&self) -> bool {
         let made = |(spec, _): &(DiskSpec, _)| !matches!(spec.source, DiskSource::Existing(_));

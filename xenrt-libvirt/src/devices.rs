@@ -18,6 +18,7 @@ use crate::host::LibvirtHost;
 use crate::observe;
 use crate::script::{Script, q};
 use crate::settle::is_interrupted;
+use crate::storage;
 use crate::xml::{Element, Interface, to_element};
 
 const ATTACH_DISK: &str = "attach a disk to";
@@ -165,8 +166,11 @@ pub(crate) async fn attach_disk(
     let view = guest.look(ATTACH_DISK).await?.view()?;
     let taken: Vec<&str> = view.disks.iter().map(|disk| disk.device.as_str()).collect();
     let folder = shared.guest_folder(uuid);
-    let disk = disk_for(spec, &object, &taken, shared.facts.driver, &folder)?;
+    let mut disk = disk_for(spec, &object, &taken, shared.facts.driver, &folder)?;
     let made = !matches!(spec.source, DiskSource::Existing(_));
+    if !made {
+        storage::set_formats(shared, ATTACH_DISK, &object, vec![&mut disk]).await?;
+    }
     let mut script = Script::new();
     if made {
         script = disks::folder(script, &folder);

@@ -65,6 +65,8 @@ mod inventory;
 #[cfg(feature = "virt")]
 mod migration;
 #[cfg(feature = "virt")]
+mod native_snapshots;
+#[cfg(feature = "virt")]
 mod networks;
 #[cfg(feature = "virt")]
 mod observe;
@@ -101,6 +103,8 @@ pub use guest::LibvirtGuest;
 #[cfg(feature = "virt")]
 pub use host::LibvirtHost;
 #[cfg(feature = "virt")]
-pub use storage::{Pool, Volume};
+pub use native_snapshots::{NativeSnapshot, SnapshotForm};
+#[cfg(feature = "virt")]
+pub use storage::{Pool, Volume, VolumeFormat};
 #[cfg(feature = "virt")]
 pub use toolstack::LibvirtToolstack;

@@ -12,7 +12,8 @@ use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::connection::Failure;
 use crate::error::{not_understood, not_written, refusal};
-use crate::xml::{Domain, NetworkXml, Source};
+use crate::host::LibvirtHost;
+use crate::xml::{Domain, NatNetwork, NetworkXml, Source};
 
 /// What the identities of networks begin with that this library made ("xenrt"); no other is ever
 /// removed. libvirt before 9.7 keeps nothing else of ours with a network.
@@ -109,35 +110,47 @@ pub(crate) fn validate(spec: &NetworkSpec) -> Result<()> {
     Ok(())
 }
 
-/// Makes a network and starts it; the same again when it is done once more. `has_interface` says whether the host has its uplink, where
-/// libvirt cannot. Blocks.
+/// Makes a network and starts it; the same again when it is done once more. `has_interface` says
+/// whether the host has its uplink, where libvirt cannot. Blocks.
 pub(crate) fn define(
     connect: &Connect,
     spec: &NetworkSpec,
     uuid: Uuid,
     has_interface: bool,
 ) -> Result<Network, Failure> {
-    let what = format!("network {:?}", spec.name);
-    match VirtNetwork::lookup_by_name(connect, &spec.name) {
+    let known = || match &spec.kind {
+        NetworkKind::Uplink(uplink)
+            if !knows_interface(connect, uplink)?.unwrap_or(has_interface) =>
+        {
+            let message = format!("the host has no interface {uplink}");
+            let (kind, what) =
+                (ToolstackErrorKind::NoSuchObject, format!("network {:?}", spec.name));
+            Err(refusal(kind, "create", &what, message).into())
+        }
+        _ => Ok(()),
+    };
+    make(connect, &NetworkXml::new(&spec.name, uuid, &spec.kind), known)
+}
+
+/// Makes a network of a document and starts it. `possible` refuses one that is not there yet.
+fn make(
+    connect: &Connect,
+    document: &NetworkXml,
+    possible: impl FnOnce() -> Result<(), Failure>,
+) -> Result<Network, Failure> {
+    let what = format!("network {:?}", document.name);
+    match VirtNetwork::lookup_by_name(connect, &document.name) {
         // An attempt that was broken off had come so far.
-        Ok(begun) if begun.get_uuid()? == uuid => {
+        Ok(begun) if begun.get_uuid()? == document.uuid => {
             if !begun.is_active()? {
                 begun.create()?;
             }
             return Ok(read(&begun)?.network());
         }
         Ok(_) => return Err(Error::invalid(what, "that name is taken").into()),
-        Err(_) => {}
+        Err(_) => possible()?,
     }
-    if let NetworkKind::Uplink(uplink) = &spec.kind
-        && !knows_interface(connect, uplink)?.unwrap_or(has_interface)
-    {
-        let message = format!("the host has no interface {uplink}");
-        let kind = ToolstackErrorKind::NoSuchObject;
-        return Err(refusal(kind, "create", &what, message).into());
-    }
-    let document = NetworkXml::new(&spec.name, uuid, &spec.kind).to_element();
-    let document = document.map_err(|error| not_written(&what, &error))?;
+    let document = document.to_element().map_err(|error| not_written(&what, &error))?;
     let network = VirtNetwork::define_xml(connect, &document.to_xml())?;
     if let Err(error) = network.create() {
         // What it is defined as must not stay; that it could not be started is what is told.
@@ -145,6 +158,28 @@ pub(crate) fn define(
         return Err(error.into());
     }
     Ok(read(&network)?.network())
+}
+
+impl LibvirtHost {
+    /// Makes a network whose guests reach what the host reaches, behind its address. After: it is
+    /// active; [`Host::remove_network`](xenrt_core::model::Host::remove_network) removes it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that no bridge can have or that is taken, and for a prefix of
+    /// more than 32 bits; what libvirt refuses, such as leases that are not of the network, nothing
+    /// is left then.
+    pub async fn create_nat_network(&self, network: &NatNetwork) -> Result<Network> {
+        let object = format!("network {:?}", network.name);
+        if let Some(problem) = name_problem(&network.name) {
+            return Err(Error::invalid(object, problem));
+        }
+        if network.prefix > 32 {
+            return Err(Error::invalid(object, "a network has a prefix of at most 32 bits"));
+        }
+        let document = NetworkXml::nat(network, new_uuid());
+        let make = move |connect: &Connect| make(connect, &document, || Ok(()));
+        self.shared.call_surely("create", &object, make).await
+    }
 }
 
 /// The refusal to remove what this library did not make.

@@ -10,8 +10,8 @@ use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::connection::Failure;
 use crate::error::{not_understood, not_written, refusal};
-use crate::host::LibvirtHost;
-use crate::xml::{PoolXml, Quantity, VolumeXml, XmlError};
+use crate::host::{HostShared, LibvirtHost};
+use crate::xml::{Disk, PoolSource, PoolXml, Quantity, VolumeXml, XmlError};
 
 /// A storage pool that is active.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,25 @@ pub struct Volume {
     pub capacity: Memory,
 }
 
+/// The form of what is in a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VolumeFormat {
+    /// Its blocks as they are.
+    #[default]
+    Raw,
+    /// QEMU's own, which keeps snapshots. The host needs `qemu-img`.
+    Qcow2,
+}
+
+impl VolumeFormat {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
+}
+
 fn amount(quantity: Option<&Quantity>) -> Result<Memory, XmlError> {
     quantity.map_or(Ok(Memory::default()), Quantity::memory)
 }
@@ -65,6 +84,43 @@ fn volume_of(volume: &StorageVol) -> Result<Volume, Failure> {
     Ok(Volume { name, path, capacity: Memory::bytes(info.capacity) })
 }
 
+/// Has disks of QEMU's that somebody else made be read in the format that libvirt knows of them,
+/// where they are volumes of a storage pool. No file is looked into: what a guest wrote at its
+/// beginning could be taken for a format.
+pub(crate) async fn set_formats(
+    shared: &HostShared,
+    verb: &'static str,
+    object: &str,
+    disks: Vec<&mut Disk>,
+) -> Result<()> {
+    let disks: Vec<_> = disks.into_iter().filter(|disk| disk.driver.is_some()).collect();
+    if disks.is_empty() {
+        return Ok(());
+    }
+    let paths: Vec<String> = disks.iter().map(|disk| disk.path().to_owned()).collect();
+    let look = move |connect: &Connect| {
+        paths.iter().map(|path| format_of(connect, path)).collect::<Result<Vec<_>, Failure>>()
+    };
+    let formats = shared.call(verb, object, look).await?;
+    for (disk, format) in disks.into_iter().zip(formats) {
+        if let (Some(driver), Some(format)) = (&mut disk.driver, format) {
+            driver.format = Some(format);
+        }
+    }
+    Ok(())
+}
+
+/// The format of a volume; `None` for a path that is none. Blocks.
+fn format_of(connect: &Connect, path: &str) -> Result<Option<String>, Failure> {
+    let volume = match StorageVol::lookup_by_path(connect, path) {
+        Err(error) if error.code() == ErrorNumber::NoStorageVolume => return Ok(None),
+        volume => volume?,
+    };
+    let own = VolumeXml::parse(&volume.get_xml_desc(0)?)
+        .map_err(|error| not_understood("the document of a volume", &error))?;
+    Ok(own.target.and_then(|target| target.format).map(|format| format.name))
+}
+
 impl LibvirtHost {
     /// The storage pools that are active.
     ///
@@ -79,14 +135,13 @@ impl LibvirtHost {
         self.shared.call("list", "storage pools", list).await
     }
 
-    /// Makes a pool of files in the folder `path` of the host, which is made where it is missing.
-    /// After: it is active.
+    /// Makes a pool. After: it is active.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a name that is taken; what libvirt refuses, nothing is left then.
-    pub async fn create_pool(&self, name: &str, path: &str) -> Result<Pool> {
+    pub async fn create_pool(&self, name: &str, source: &PoolSource) -> Result<Pool> {
         let object = format!("storage pool {name:?}");
-        let document = PoolXml::folder(name, path).to_element();
+        let document = PoolXml::new(name, source).to_element();
         let document = document.map_err(|error| not_written(&object, &error))?.to_xml();
         let (name, own) = (name.to_owned(), object.clone());
         let make = move |connect: &Connect| {
@@ -142,16 +197,23 @@ impl LibvirtHost {
         self.shared.call("list the volumes of", &object, list).await
     }
 
-    /// Makes a raw volume that takes room as it is written. After: it is listed.
+    /// Makes a volume that takes room as it is written. After: it is listed.
     ///
     /// # Errors
-    /// [`Error::Toolstack`] of kind `AlreadyExists`, `NoSuchObject`, `OutOfSpace`.
-    pub async fn create_volume(&self, pool: &str, name: &str, size: Memory) -> Result<Volume> {
+    /// [`Error::Toolstack`] of kind `AlreadyExists`, `NoSuchObject`, `OutOfSpace`; what libvirt
+    /// refuses, such as a format that the pool does not have.
+    pub async fn create_volume(
+        &self,
+        pool: &str,
+        name: &str,
+        size: Memory,
+        format: VolumeFormat,
+    ) -> Result<Volume> {
         let object = format!("volume {name:?} of storage pool {pool:?}");
         if name.is_empty() || name.contains(|c: char| c.is_control() || c == '/') {
             return Err(Error::invalid(object, "it needs a name without `/`"));
         }
-        let document = VolumeXml::sparse(name, size).to_element();
+        let document = VolumeXml::sparse(name, size, format.name()).to_element();
         let document = document.map_err(|error| not_written(&object, &error))?.to_xml();
         let (pool, name, own) = (pool.to_owned(), name.to_owned(), object.clone());
         let make = move |connect: &Connect| {

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "calls into libvirt's C library; nowhere else are there any")]
 
+pub(crate) mod checkpoint;
 mod stream;
 
 use std::ffi::{CStr, CString, c_int, c_void};

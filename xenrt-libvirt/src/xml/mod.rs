@@ -16,5 +16,7 @@ pub use domain::{
     Made, Model, Os, OsType, Present, Quantity, Serial, Source, Target, Vcpu,
 };
 pub use element::{Element, Node, XmlError};
-pub use network::{Bridge, Forward, Ip, NetworkXml, Uplink};
-pub use storage::{Format, Place, PoolXml, VolumeXml};
+pub use network::{Bridge, Dhcp, Forward, Ip, NatNetwork, NetworkXml, Range, Uplink};
+pub use storage::{
+    Format, Origin, Place, PoolSource, PoolXml, SourceDevice, SourceHost, VolumeXml,
+};

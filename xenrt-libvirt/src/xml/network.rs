@@ -1,5 +1,7 @@
 //! The XML of a network (<https://libvirt.org/formatnetwork.html>).
 
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xenrt_core::model::{Network, NetworkKind};
@@ -57,11 +59,49 @@ pub struct Bridge {
 }
 
 /// An address of the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ip {
     /// The address.
     #[serde(rename = "@address", skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// How many of its bits are those of the network, where it is not said by a mask.
+    #[serde(rename = "@prefix", skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<u8>,
+    /// The leases that guests on the network can have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dhcp: Option<Dhcp>,
+}
+
+/// What libvirt's DHCP server gives out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dhcp {
+    /// Addresses.
+    #[serde(rename = "range", default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<Range>,
+}
+
+/// Addresses from one to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    /// The first.
+    #[serde(rename = "@start")]
+    pub start: String,
+    /// The last.
+    #[serde(rename = "@end")]
+    pub end: String,
+}
+
+/// A network whose guests reach whatever the host reaches, behind the address of the host (NAT).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NatNetwork {
+    /// Its name, and that of its bridge.
+    pub name: String,
+    /// The host's address on it, which is the gateway of the guests.
+    pub address: Ipv4Addr,
+    /// How many bits of that are the network's.
+    pub prefix: u8,
+    /// The first and the last address that guests are given by DHCP; without it none are.
+    pub leases: Option<(Ipv4Addr, Ipv4Addr)>,
 }
 
 impl NetworkXml {
@@ -77,6 +117,24 @@ impl NetworkXml {
             }
         };
         Self { name: name.to_owned(), uuid, forward, bridge, addresses: Vec::new() }
+    }
+
+    /// A network behind the address of the host.
+    pub fn nat(network: &NatNetwork, uuid: Uuid) -> Self {
+        let range = |(start, end): (Ipv4Addr, Ipv4Addr)| Dhcp {
+            ranges: vec![Range { start: start.to_string(), end: end.to_string() }],
+        };
+        Self {
+            name: network.name.clone(),
+            uuid,
+            forward: Some(Forward { mode: Some("nat".to_owned()), ..Forward::default() }),
+            bridge: Some(Bridge { name: Some(network.name.clone()) }),
+            addresses: vec![Ip {
+                address: Some(network.address.to_string()),
+                prefix: Some(network.prefix),
+                dhcp: network.leases.map(range),
+            }],
+        }
     }
 
     /// Reads what this library knows of a document.
@@ -139,5 +197,17 @@ mod tests {
             text
         });
         insta::assert_snapshot!(texts.collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn a_network_behind_the_host_is_made_as_it_is_read() {
+        let address = |last| Ipv4Addr::new(10, 7, 0, last);
+        let name = "nat0".to_owned();
+        let leases = Some((address(10), address(20)));
+        let nat = NatNetwork { name, address: address(1), prefix: 24, leases };
+        let network = NetworkXml::nat(&nat, Uuid::from_u128(7));
+        let text = network.to_element().unwrap().to_xml();
+        assert_eq!(NetworkXml::parse(&text).unwrap(), network);
+        insta::assert_snapshot!(text);
     }
 }

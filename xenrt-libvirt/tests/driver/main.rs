@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
 
 mod life;
+mod native_snapshots;
 mod oversized_packets;
 mod storage;
 mod world;

@@ -12,6 +12,7 @@ mod life;
 mod local;
 mod migration;
 mod namespace;
+mod native_snapshots;
 mod oversized_packets;
 mod suite;
 mod world;
@@ -41,6 +42,11 @@ fn a_guest_moves_while_it_runs() {
 #[test]
 fn firmware_boots_a_disk() {
     world::run_inside("boot::inside");
+}
+
+#[test]
+fn libvirt_keeps_snapshots_in_images() {
+    world::run_inside("native_snapshots::inside");
 }
 
 #[test]
