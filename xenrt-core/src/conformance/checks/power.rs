@@ -129,6 +129,9 @@ pub(super) const CHECKS: &[Check] = &[
         |cx| {
             Box::pin(async move {
                 let guest = cx.halted("a").await?;
+                // What each start writes anew, such as the configuration that it was given, stays.
+                guest.start_paused().await?;
+                guest.shutdown(ShutdownMode::Hard).await?;
                 let halted = cx.host().inventory().await?;
                 guest.start().await?;
                 guest.wait_until_reachable().await?;
