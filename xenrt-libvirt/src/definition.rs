@@ -393,15 +393,10 @@ fn kind_of(
         // No guest of it runs as any kind, and each can be defined.
         return Ok(wanted.unwrap_or(GuestKind::Hvm));
     }
-    let ability = |kind| match kind {
-        GuestKind::Pv => Ability::Pv,
-        GuestKind::Pvh => Ability::Pvh,
-        GuestKind::Hvm => Ability::Hvm,
-    };
-    let possible = allowed.iter().copied().find(|kind| abilities.has(ability(*kind)));
+    let possible = allowed.iter().copied().find(|kind| abilities.has(kind.ability()));
     let preferred = allowed.first().copied().unwrap_or(GuestKind::Hvm);
     let kind = wanted.or(possible).unwrap_or(preferred);
-    abilities.require(TOOLSTACK, ability(kind))?;
+    abilities.require(TOOLSTACK, kind.ability())?;
     Ok(kind)
 }
 

@@ -13,8 +13,8 @@ use virt::error::Error as VirtError;
 use virt_sys as sys;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{
-    Abilities, DomainView, EvidenceSource, Guest, GuestSpec, Host, HostInfo, HostInventory,
-    LogSource, Memory, Network, NetworkKind, NetworkSpec, Scope,
+    Abilities, DomainView, EvidenceSource, Guest, GuestKind, GuestSpec, Host, HostInfo,
+    HostInventory, LogSource, Memory, Network, NetworkKind, NetworkSpec, Scope,
 };
 use xenrt_core::remote::{
     Command, HostKeyPolicy, ObservedShell, Shell, ShellExt as _, SshTarget, Wait, wait_until,
@@ -347,6 +347,11 @@ impl Host for LibvirtHost {
 
     fn abilities(&self) -> &Abilities {
         &self.shared.abilities
+    }
+
+    /// Xen moves PV guests where it has shadow paging, of which libvirt says nothing.
+    fn moves(&self, kind: GuestKind) -> bool {
+        self.shared.facts.driver != Driver::Xen || kind != GuestKind::Pv
     }
 
     /// libvirt keeps a domain in a file of its name, and writes it under a longer one first; libxl

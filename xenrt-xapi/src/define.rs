@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 use xenrt_core::lab::GuestImage;
 use xenrt_core::model::{
-    Ability, Boot, DiskSource, GuestBase, GuestKind, GuestSpec, GuestView, MacAddress, Memory, Vif,
+    Boot, DiskSource, GuestBase, GuestKind, GuestSpec, GuestView, MacAddress, Memory, Vif,
 };
 use xenrt_core::{Error, Result};
 
@@ -122,13 +122,7 @@ async fn plan<'a>(host: &'a HostShared, xe: &Xe, spec: &'a GuestSpec) -> Result<
         return Err(Error::invalid(object, "it has no image, no kernel and no disk to boot from"));
     }
     let abilities = &host.abilities;
-    let able = |kind: GuestKind| {
-        abilities.has(match kind {
-            GuestKind::Pv => Ability::Pv,
-            GuestKind::Pvh => Ability::Pvh,
-            GuestKind::Hvm => Ability::Hvm,
-        })
-    };
+    let able = |kind: GuestKind| abilities.has(kind.ability());
     let kind = match (spec.wanted_kind(), image) {
         (Some(kind), _) => kind,
         (None, Some(image)) => {

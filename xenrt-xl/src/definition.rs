@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{
-    Abilities, Ability, Boot, CrashAction, Disk, DiskSource, DiskSpec, ExpectedGuest, GuestKind,
-    GuestSpec, GuestView, MacAddress, Memory, PowerState, Vif, VifSpec,
+    Abilities, Boot, CrashAction, Disk, DiskSource, DiskSpec, ExpectedGuest, GuestKind, GuestSpec,
+    GuestView, MacAddress, Memory, PowerState, Vif, VifSpec,
 };
 use xenrt_core::{Error, Result};
 
@@ -386,11 +386,6 @@ fn kind_of(
         (None, Boot::Disk) => &[GuestKind::Hvm, GuestKind::Pvh, GuestKind::Pv],
         (None, Boot::Uefi) => &[GuestKind::Hvm],
     };
-    let ability = |kind| match kind {
-        GuestKind::Pv => Ability::Pv,
-        GuestKind::Pvh => Ability::Pvh,
-        GuestKind::Hvm => Ability::Hvm,
-    };
     if let Some(kind) = spec.wanted_kind() {
         if let Some(image) = image.filter(|image| !image.kinds.contains(&kind)) {
             return Err(Error::invalid(
@@ -398,14 +393,14 @@ fn kind_of(
                 format!("image {} boots as one of {:?}, not as {kind:?}", image.name, image.kinds),
             ));
         }
-        abilities.require(TOOLSTACK, ability(kind))?;
+        abilities.require(TOOLSTACK, kind.ability())?;
         return Ok(kind);
     }
-    match allowed.iter().find(|kind| abilities.has(ability(**kind))) {
+    match allowed.iter().find(|kind| abilities.has(kind.ability())) {
         Some(kind) => Ok(*kind),
         None => {
             let preferred = allowed.first().copied().unwrap_or(GuestKind::Pv);
-            abilities.require(TOOLSTACK, ability(preferred))?;
+            abilities.require(TOOLSTACK, preferred.ability())?;
             Ok(preferred)
         }
     }

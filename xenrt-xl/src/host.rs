@@ -11,8 +11,8 @@ use uuid::Uuid;
 use xenrt_core::Result;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{
-    Abilities, DomainView, EvidenceSource, Guest, GuestSpec, Host, HostInfo, HostInventory,
-    LogSource, Network, NetworkSpec, PowerState, Scope, validate_guest_name_on,
+    Abilities, DomainView, EvidenceSource, Guest, GuestKind, GuestSpec, Host, HostInfo,
+    HostInventory, LogSource, Network, NetworkSpec, PowerState, Scope, validate_guest_name_on,
 };
 use xenrt_core::remote::{Command, HostKeyPolicy, ObservedShell, Shell, SshTarget};
 
@@ -173,6 +173,11 @@ impl Host for XlHost {
         /// NAME_MAX of Linux.
         const LONGEST_FILE_NAME: usize = 255;
         LONGEST_FILE_NAME - "qemu-dm-.log.10".len()
+    }
+
+    /// PV guests need shadow paging for that.
+    fn moves(&self, kind: GuestKind) -> bool {
+        kind != GuestKind::Pv || self.shared.shadow_paging
     }
 
     fn dom0(&self) -> Arc<dyn Shell> {

@@ -59,10 +59,15 @@ pub(crate) fn guest_spec(cx: &TestContext) -> Result<GuestSpec> {
     static MADE: AtomicU32 = AtomicU32::new(1);
     let distro: String = cx.args().get_or("distro", "generic-linux".to_owned())?;
     let host = cx.default_host()?;
-    let image = host.entry().image_for(&distro)?.name.clone();
+    let image = host.entry().image_for(&distro)?;
+    // A test with several hosts moves its guests.
+    let moves = cx.claimed_hosts()?.len() > 1 && host.abilities().has(Ability::LiveMigration);
+    let kind = host.kind_to_move(&image.kinds).filter(|_| moves);
     let test = cx.id().rsplit('.').next().unwrap_or("guest");
     let name = format!("xrt-{test}-{}", MADE.fetch_add(1, Ordering::Relaxed));
-    Ok(GuestSpec::new(name).image(image).vif(VifSpec::on_default()))
+    let mut spec = GuestSpec::new(name).image(&image.name).vif(VifSpec::on_default());
+    spec.kind = kind;
+    Ok(spec)
 }
 
 /// The memory that a guest of this specification has without one said.

@@ -67,6 +67,14 @@ impl CheckContext {
         self.own_up_as(&self.spec(what)).await
     }
 
+    /// A guest of its own that is up, of a kind that the host can move.
+    pub(super) async fn own_up_to_move(&self, what: &str) -> Result<Arc<dyn Guest>, Problem> {
+        let image = self.host.entry().image_for(&self.image)?;
+        let mut spec = self.spec(what);
+        spec.kind = self.host.kind_to_move(&image.kinds);
+        self.own_up_as(&spec).await
+    }
+
     /// A guest of its own that is up, made to a specification.
     pub(super) async fn own_up_as(&self, spec: &GuestSpec) -> Result<Arc<dyn Guest>, Problem> {
         let guest = self.host.create_guest(spec).await?;

@@ -10,7 +10,7 @@ use super::model::{MOST_MORE_MEMORY, MOST_VCPUS, Model, ModelGuest};
 use super::program::{Program, Step, Verb};
 use super::shrink::shrink;
 use crate::model::{
-    Disk, DiskSpec, Guest, GuestSpec, Host, Memory, PowerState, ShutdownMode, Vif, VifSpec,
+    Ability, Disk, DiskSpec, Guest, GuestSpec, Host, Memory, PowerState, ShutdownMode, Vif, VifSpec,
 };
 use crate::sequencer::CancelHandle;
 use crate::{Error, Result};
@@ -235,13 +235,16 @@ async fn take(
     if step.verb == Verb::Create {
         let name = format!("xrte-{}", step.guest);
         let own = hosts[0].entry().image_for(image)?;
-        let spec = GuestSpec::new(&name)
+        let mut spec = GuestSpec::new(&name)
             .image(image)
             .vcpus(1)
             .max_vcpus(MOST_VCPUS)
             .memory(own.memory)
             .max_memory(Memory::mib(own.memory.as_mib() + u64::from(MOST_MORE_MEMORY)))
             .vif(VifSpec::on_default());
+        if hosts.len() > 1 && hosts[0].abilities().has(Ability::LiveMigration) {
+            spec.kind = hosts[0].kind_to_move(&own.kinds);
+        }
         let guest = hosts[0].define_guest(&spec).await?;
         let (image_memory, image_disks) = (own.memory, usize::from(own.disk.is_some()));
         let (disks, vifs) = (Vec::new(), Vec::new());

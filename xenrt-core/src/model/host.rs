@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 
 use super::{
-    Abilities, Ability, CreatedObject, DomainView, Guest, GuestSpec, HostInfo, Interfaces, LogMark,
-    LogSource, Network, NetworkSpec, ObjectKind, Pooling, Scope, Storages, Templates, Undo,
-    VifSpec,
+    Abilities, Ability, CreatedObject, DomainView, Guest, GuestKind, GuestSpec, HostInfo,
+    Interfaces, LogMark, LogSource, Network, NetworkSpec, ObjectKind, Pooling, Scope, Storages,
+    Templates, Undo, VifSpec,
 };
 use crate::lab::HostEntry;
 use crate::remote::{Command, ExitStatus, Shell, ShellExt, Wait, wait_until};
@@ -70,6 +70,19 @@ pub trait Host: std::any::Any + Send + Sync + std::fmt::Debug {
     /// keep them in something shorter.
     fn longest_guest_name(&self) -> usize {
         super::spec::LONGEST_GUEST_NAME
+    }
+
+    /// Whether guests of this kind can surely be moved while they run; asked of hosts with
+    /// [`LiveMigration`](Ability::LiveMigration).
+    fn moves(&self, _kind: GuestKind) -> bool {
+        true
+    }
+
+    /// Of these kinds the first that this host runs and [`moves`](Self::moves); the first that it
+    /// runs where it moves none surely, and `None` where it runs none.
+    fn kind_to_move(&self, kinds: &[GuestKind]) -> Option<GuestKind> {
+        let runs = || kinds.iter().copied().filter(|kind| self.abilities().has(kind.ability()));
+        runs().find(|kind| self.moves(*kind)).or_else(|| runs().next())
     }
 
     /// The shell of the control domain. Commands are recorded for the scope of this handle.

@@ -18,6 +18,17 @@ pub enum GuestKind {
     Hvm,
 }
 
+impl GuestKind {
+    /// What a host must be able to do to run guests of this kind.
+    pub fn ability(self) -> Ability {
+        match self {
+            Self::Pv => Ability::Pv,
+            Self::Pvh => Ability::Pvh,
+            Self::Hvm => Ability::Hvm,
+        }
+    }
+}
+
 /// How a guest finds its kernel.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -13,8 +13,8 @@ use super::machine::{Machine, MachineState};
 use super::vm::{Vm, VmDisk};
 use super::world::{draw, draw_uuid};
 use crate::model::{
-    Ability, Boot, Disk, DiskSource, DiskSpec, GuestBase, GuestKind, GuestSpec, MacAddress, Memory,
-    Vif, VifSpec,
+    Boot, Disk, DiskSource, DiskSpec, GuestBase, GuestKind, GuestSpec, MacAddress, Memory, Vif,
+    VifSpec,
 };
 use crate::{Error, Result, ToolstackErrorKind};
 
@@ -135,24 +135,19 @@ impl Machine {
             (None, Some(Boot::Uefi)) => &[GuestKind::Hvm],
             (None, _) => &[GuestKind::Pvh, GuestKind::Pv],
         };
-        let ability = |kind| match kind {
-            GuestKind::Pv => Ability::Pv,
-            GuestKind::Pvh => Ability::Pvh,
-            GuestKind::Hvm => Ability::Hvm,
-        };
         if let Some(kind) = spec.wanted_kind() {
             if image.is_some() && !allowed.contains(&kind) {
                 let problem = format!("its image boots as one of {allowed:?}, not as {kind:?}");
                 return Err(Error::invalid(format!("guest {:?}", spec.name), problem));
             }
-            self.abilities.require(TOOLSTACK, ability(kind))?;
+            self.abilities.require(TOOLSTACK, kind.ability())?;
             return Ok(kind);
         }
-        let found = allowed.iter().copied().find(|kind| self.abilities.has(ability(*kind)));
+        let found = allowed.iter().copied().find(|kind| self.abilities.has(kind.ability()));
         let preferred = allowed.first().copied().unwrap_or(GuestKind::Pvh);
         match found {
             Some(kind) => Ok(kind),
-            None => self.abilities.require(TOOLSTACK, ability(preferred)).map(|()| preferred),
+            None => self.abilities.require(TOOLSTACK, preferred.ability()).map(|()| preferred),
         }
     }
 

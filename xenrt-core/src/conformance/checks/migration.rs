@@ -13,7 +13,7 @@ const NEEDS: &[Ability] = &[Ability::LiveMigration];
 
 /// A guest of its own that is up, and has moved to the second host.
 async fn moved(cx: &CheckContext) -> Result<Arc<dyn Guest>, Problem> {
-    let guest = cx.own_up("a").await?;
+    let guest = cx.own_up_to_move("a").await?;
     guest.migrate(cx.second()?).await?;
     Ok(guest)
 }
@@ -64,7 +64,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a guest goes on at the target from where it was, with the same identity",
         |cx| {
             Box::pin(async move {
-                let guest = cx.own_up("a").await?;
+                let guest = cx.own_up_to_move("a").await?;
                 let (uuid, boot) = (guest.uuid(), boot_id(&guest).await?);
                 let shell = guest.shell().await?;
                 shell.write_file("/dev/shm/xrtc-kept", b"moved", 0o600).await?;
@@ -83,7 +83,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a guest has the same devices, vCPUs and memory at the target",
         |cx| {
             Box::pin(async move {
-                let guest = cx.own_up("a").await?;
+                let guest = cx.own_up_to_move("a").await?;
                 let (view, inside) = (guest.view().await?, guest.inside().await?);
                 guest.migrate(cx.second()?).await?;
                 same("its view", guest.view().await?, view)?;
@@ -138,7 +138,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a guest does not move to a host that has a guest of its name, and runs on",
         |cx| {
             Box::pin(async move {
-                let guest = cx.own_up("a").await?;
+                let guest = cx.own_up_to_move("a").await?;
                 let other = match cx.second()?.create_guest(&cx.spec("a")).await {
                     // Hosts of one pool have all names in common: there never is such a host.
                     Err(crate::Error::Invalid { .. }) => return Ok(guest.check().await?),
