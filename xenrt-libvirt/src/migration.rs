@@ -15,11 +15,11 @@ use virt_sys as sys;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{Ability, GuestView, Host, PowerState};
 use xenrt_core::remote::{RemoteError, ShellExt as _};
-use xenrt_core::{Error, Result};
+use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::connection::{Failure, Held};
 use crate::driver::Driver;
-use crate::error::{TOOLSTACK, refused};
+use crate::error::{TOOLSTACK, refusal, refused};
 use crate::guest::GuestShared;
 use crate::host::LibvirtHost;
 use crate::script::{Script, q};
@@ -72,8 +72,10 @@ pub(crate) async fn migrate(
         return Err(wrong_target(problem));
     }
     let moves = !source.entry().shares(target.entry(), &source.shared.guests_folder());
-    possible(source, guest, &guest.look(MIGRATE).await?.view()?, target, moves).await?;
+    let seen = guest.look(MIGRATE).await?;
+    possible(source, guest, &seen.view()?, target, moves).await?;
     let object = guest.object();
+    require_free(target, seen.name.clone(), &object).await?;
     let way = match driver {
         Driver::Xen => Way::Led(target.shared.held(MIGRATE, &object).await?),
         Driver::Qemu | Driver::Test => {
@@ -277,6 +279,22 @@ async fn possible(
         }
     }
     Ok(())
+}
+
+/// Refuses a migration to a host that has a guest of this name. libvirt's Xen driver refuses it too,
+/// and never lets go of the guest at the source then: "cannot acquire state change lock (held by
+/// monitor=remoteDispatchDomainMigrateBegin3Params)" (9.0).
+async fn require_free(target: &LibvirtHost, name: String, object: &str) -> Result<()> {
+    let own = object.to_owned();
+    let look = move |connect: &Connect| match Domain::lookup_by_name(connect, &name) {
+        Err(error) if error.code() == ErrorNumber::NoDomain => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => {
+            let message = format!("the target has a guest named {name:?} already");
+            Err(refusal(ToolstackErrorKind::AlreadyExists, MIGRATE, &own, message).into())
+        }
+    };
+    target.shared.call(MIGRATE, object, look).await
 }
 
 /// The URI by which the source's libvirt reaches the target's.
