@@ -59,7 +59,7 @@ async fn a_guest_lives_on_xen() {
         guest.reboot(ShutdownMode::Clean).await.unwrap();
         guest.check().await.unwrap();
         eprintln!("{kind:?}: it rebooted");
-        if kind == GuestKind::Pv {
+        if kind == GuestKind::Pvh {
             moves_and_leaves_nothing(&guest, &machines[1]).await;
             eprintln!("{kind:?}: it moved");
             guest.ensure_deleted().await.unwrap();
