@@ -108,9 +108,9 @@ impl LibvirtHost {
     /// [`check`](xenrt_core::model::Guest::check) tells as a difference.
     ///
     /// # Errors
-    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of kind `AlreadyExists` for a name that the guest has a snapshot of, and
-    /// of the kind that libvirt's refusal has, such as `NotSupported` for disks that cannot keep
-    /// one; [`Error::Remote`](xenrt_core::Error::Remote).
+    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of kind `AlreadyExists` for a name that
+    /// the guest has a snapshot of, and of the kind that libvirt's refusal has, such as
+    /// `NotSupported` for disks that cannot keep one; [`Error::Remote`](xenrt_core::Error::Remote).
     pub async fn take_native_snapshot(
         &self,
         guest: &dyn Guest,
@@ -143,22 +143,23 @@ impl LibvirtHost {
     /// The snapshots that libvirt keeps of a guest of this host, each after its parent.
     ///
     /// # Errors
-    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of kind `NotSupported` where the driver keeps none; [`Error::Remote`](xenrt_core::Error::Remote).
+    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of kind `NotSupported` where the driver
+    /// keeps none; [`Error::Remote`](xenrt_core::Error::Remote).
     pub async fn native_snapshots(&self, guest: &dyn Guest) -> Result<Vec<NativeSnapshot>> {
-        let (uuid, object) = (guest.uuid(), format!("guest {:?}", guest.name()));
-        let list = move |connect: &Connect| {
+        let list = |domain: &VirtDomain| {
             let flags = sys::VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL;
-            observe::find(connect, uuid)?.list_all_snapshots(flags)?.iter().map(seen).collect()
+            domain.list_all_snapshots(flags)?.iter().map(seen).collect()
         };
-        self.shared.call("list the snapshots of", &object, list).await
+        self.with_domain(guest, "list the snapshots of", list).await
     }
 
-    /// Reverts a guest of this host to a snapshot that libvirt keeps. After: it is what it was then,
-    /// running where that is so.
+    /// Reverts a guest of this host to a snapshot that libvirt keeps. After: it is what it was
+    /// then, running where that is so.
     ///
     /// # Errors
-    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of kind `NoSuchObject` for one that there is not, of kind `NotSupported`
-    /// for an external one where libvirt is older than 9.9; [`Error::Remote`](xenrt_core::Error::Remote).
+    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of kind `NoSuchObject` for one that there
+    /// is not, of kind `NotSupported` for an external one where libvirt is older than 9.9;
+    /// [`Error::Remote`](xenrt_core::Error::Remote).
     pub async fn revert_to_native_snapshot(&self, guest: &dyn Guest, name: &str) -> Result<()> {
         let deadline = self.shared.entry.deadlines.suspend;
         let revert = |snapshot: &DomainSnapshot, object: &str| match snapshot.revert(0) {
@@ -179,8 +180,9 @@ impl LibvirtHost {
     /// of its own becomes part of what was written since. After: it is not listed.
     ///
     /// # Errors
-    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of kind `NoSuchObject` for one that there is not, and of the kind that
-    /// libvirt's refusal has; [`Error::Remote`](xenrt_core::Error::Remote).
+    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of kind `NoSuchObject` for one that there
+    /// is not, and of the kind that libvirt's refusal has;
+    /// [`Error::Remote`](xenrt_core::Error::Remote).
     pub async fn remove_native_snapshot(&self, guest: &dyn Guest, name: &str) -> Result<()> {
         let deadline = self.shared.entry.deadlines.suspend;
         let remove = |snapshot: &DomainSnapshot, _: &str| Ok(snapshot.delete(0)?);
@@ -198,12 +200,8 @@ impl LibvirtHost {
         let (name, own) = (name.to_owned(), object.clone());
         let find = move |connect: &Connect| {
             let domain = observe::find(connect, uuid)?;
-            let Ok(snapshot) = DomainSnapshot::lookup_by_name(&domain, &name, 0) else {
-                let message = format!("it has no snapshot {name:?}");
-                let kind = ToolstackErrorKind::NoSuchObject;
-                return Err(refusal(kind, verb, &own, message).into());
-            };
-            act(&snapshot, &own)
+            // One that there is not is told as such by libvirt.
+            act(&DomainSnapshot::lookup_by_name(&domain, &name, 0)?, &own)
         };
         self.shared.call_within(deadline, verb, &object, find).await
     }
@@ -212,8 +210,9 @@ impl LibvirtHost {
     /// written since (<https://libvirt.org/formatcheckpoint.html>). After: it is listed.
     ///
     /// # Errors
-    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of the kind that libvirt's refusal has: QEMU's driver needs a guest that
-    /// runs and disks that are qcow2; [`Error::Remote`](xenrt_core::Error::Remote).
+    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of the kind that libvirt's refusal has:
+    /// QEMU's driver needs a guest that runs and disks that are qcow2;
+    /// [`Error::Remote`](xenrt_core::Error::Remote).
     pub async fn create_checkpoint(&self, guest: &dyn Guest, name: &str) -> Result<()> {
         let mut document = Element::new("domaincheckpoint");
         document.child_mut("name").set_text(name);
@@ -227,7 +226,8 @@ impl LibvirtHost {
     /// The names of the checkpoints of a guest of this host, each after the one that it follows.
     ///
     /// # Errors
-    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of kind `NotSupported` where the driver has none; [`Error::Remote`](xenrt_core::Error::Remote).
+    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of kind `NotSupported` where the driver
+    /// has none; [`Error::Remote`](xenrt_core::Error::Remote).
     pub async fn checkpoints(&self, guest: &dyn Guest) -> Result<Vec<String>> {
         let list = |domain: &VirtDomain| Ok(checkpoint::names(domain)?);
         self.with_domain(guest, "list the checkpoints of", list).await
@@ -237,7 +237,8 @@ impl LibvirtHost {
     /// not listed.
     ///
     /// # Errors
-    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of kind `NoSuchObject` for one that there is not; [`Error::Remote`](xenrt_core::Error::Remote).
+    /// [`Error::Toolstack`](xenrt_core::Error::Toolstack) of kind `NoSuchObject` for one that there
+    /// is not; [`Error::Remote`](xenrt_core::Error::Remote).
     pub async fn remove_checkpoint(&self, guest: &dyn Guest, name: &str) -> Result<()> {
         let name = name.to_owned();
         self.with_domain(guest, "remove a checkpoint of", move |domain| {
