@@ -160,8 +160,12 @@ impl XapiHost {
     }
 
     /// `xe` reads from a pipe, and is told by its end that there is no more: newcli.ml sends no
-    /// length for what is no regular file. Pieces are written to it one after the other, while a
-    /// shell holds it open; a word through a second pipe ends that.
+    /// length for what is no regular file. Pieces are written to a named one after the other, while
+    /// a shell holds it open; a word through a second pipe ends that.
+    ///
+    /// What `xe` opens is a pipe without a name. All may have been written to the named one before
+    /// `xe` begins: to open that would wait for a writer for ever, fifo(7), and what nobody holds
+    /// open is lost.
     async fn imported_through(
         &self,
         folder: &TemporaryFolder,
@@ -175,10 +179,10 @@ impl XapiHost {
         folder.dom0().run(&pipes).await?;
         let (pipe, end) = (Command::quote(&pipe), Command::quote(&end));
         let sr = sr.map(|sr| format!(" sr-uuid={sr}")).unwrap_or_default();
-        let words = format!("vm-import filename={pipe}{sr} </dev/null");
+        let words = format!("vm-import filename=/dev/stdin{sr}");
         let line = format!(
-            "exec 3<>{pipe}; (read -r _ <{end}) & held=$!; exec 3>&-\n\
-             ({}); status=$?; kill $held 2>/dev/null; exit $status",
+            "exec 3<>{pipe} 4<{pipe}; (exec 4<&-; read -r _ <{end}) & held=$!; exec 3>&-\n\
+             cat <&4 | (exec 4<&-; {}); status=$?; kill $held 2>/dev/null; exit $status",
             xe::bare(&words)
         );
         let deadline = self.entry().deadlines.migrate;

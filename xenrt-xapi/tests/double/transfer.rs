@@ -148,6 +148,19 @@ async fn nothing_of_a_transfer_that_is_cut_off_is_left() {
     assert_eq!(host.guests().await.unwrap().len(), 1);
 }
 
+/// All of a small file is in the pipe, and nobody writes to it any more, before `xe` opens it.
+#[tokio::test]
+async fn a_file_is_taken_by_an_xe_that_begins_late() {
+    let simulated = Simulated::start(&World::small());
+    let host = simulated.connect().await;
+    let (here, told) = (simulated.path("here.xva"), Told::default());
+    guest(&host, "one").await.export_here(&here, &told.note()).await.unwrap();
+    let late = Effect::Slow(Duration::from_secs(1));
+    simulated.double.rule(Rule::once("vm-import", late)).unwrap();
+    host.import_from_here(&here, None, &told.note()).await.unwrap();
+    assert_eq!(host.guests().await.unwrap().len(), 2);
+}
+
 /// An administrator's defaults are arguments of every call.
 #[tokio::test]
 async fn what_the_administrator_prepared_changes_nothing() {
