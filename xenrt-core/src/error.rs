@@ -223,6 +223,17 @@ impl Error {
         }
     }
 
+    /// That a guest is in `state`, where `verb` needs one of `needed`.
+    pub fn wrong_state(
+        guest: impl Into<String>,
+        verb: &'static str,
+        state: PowerState,
+        needed: &[PowerState],
+    ) -> Self {
+        let needed = needed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        Self::WrongState { guest: guest.into(), verb, state, needed }
+    }
+
     /// A specification or setting that cannot be carried out.
     pub fn invalid(what: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Invalid { what: what.into(), problem: problem.into() }

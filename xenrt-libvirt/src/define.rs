@@ -16,7 +16,7 @@ use crate::host::LibvirtHost;
 use crate::observe::{self, Seen};
 use crate::script::{Script, q};
 use crate::settle::is_interrupted;
-use crate::storage;
+use crate::{networks, storage};
 
 /// How long a reservation may take, the wait for other processes included.
 const RESERVATION: Duration = Duration::from_secs(90);
@@ -44,11 +44,19 @@ pub(crate) async fn define(host: &LibvirtHost, spec: &GuestSpec) -> Result<Seen>
     };
     // A specification that cannot be carried out is refused before the host is touched.
     let example = make(wanted.first().copied())?;
-    let name = spec.name.clone();
-    shared.call("define", &object, move |connect| require_free(connect, &name)).await?;
+    let (name, driver) = (spec.name.clone(), facts.driver);
+    let networks: Vec<String> = example.vifs.iter().map(|vif| vif.network.clone()).collect();
+    let look = move |connect: &Connect| {
+        require_free(connect, &name)?;
+        let found = networks.iter().map(|name| networks::source(connect, driver, name));
+        found.collect::<Result<Vec<_>, _>>()
+    };
     let mut sources = Vec::new();
-    for vif in &example.vifs {
-        sources.push(shared.source(&host.dom0(), &vif.network, "define", &object).await?);
+    for (vif, found) in example.vifs.iter().zip(shared.call("define", &object, look).await?) {
+        sources.push(match found {
+            Some(source) => source,
+            None => shared.bridge(&host.dom0(), &vif.network, "define", &object).await?,
+        });
     }
     let mut definition = match wanted.as_slice() {
         [] => example,

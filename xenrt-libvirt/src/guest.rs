@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use virt::connect::Connect;
 use xenrt_core::model::{
-    Ability, DomainView, Expectation, Guest, GuestAction, GuestKind, GuestView, Host, PowerState,
-    Scope, ShutdownMode, Snapshots, Vif,
+    Ability, Afterwards, DomainView, Expectation, Guest, GuestAction, GuestKind, GuestView, Host,
+    PowerState, Scope, ShutdownMode, Snapshots, Vif,
 };
 use xenrt_core::remote::{Command, ShellExt as _, Wait, shorten_middle};
 use xenrt_core::{Error, Result};
@@ -69,7 +69,7 @@ impl GuestShared {
         }
     }
 
-    fn name(&self) -> MutexGuard<'_, String> {
+    pub(crate) fn name(&self) -> MutexGuard<'_, String> {
         // Holders replace the whole; none can leave it half made.
         self.name.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,6 +150,20 @@ impl LibvirtGuest {
         LibvirtHost { shared: self.shared.host(), scope: self.scope.clone() }
     }
 
+    /// A machine that is another one now, or gone, is not what was connected to.
+    async fn drop_connections_of_the_past(&self, action: &GuestAction) {
+        let new_machine = matches!(
+            action,
+            GuestAction::Start
+                | GuestAction::StartPaused
+                | GuestAction::Reset
+                | GuestAction::Delete
+        );
+        if new_machine && let Some(address) = self.shared.expectation.get().address {
+            self.shared.host().drop_connections(address).await;
+        }
+    }
+
     async fn stopped(&self, state: PowerState, doing: &'static str) -> Error {
         let console = match self.console_text().await {
             Ok(text) => {
@@ -225,17 +239,17 @@ impl Guest for LibvirtGuest {
     async fn request(&self, action: &GuestAction) -> Result<()> {
         let _one = self.shared.one_request.lock().await;
         requests::carry_out(&self.libvirt_host(), &self.shared, action).await?;
-        let new_machine = matches!(
-            action,
-            GuestAction::Start
-                | GuestAction::StartPaused
-                | GuestAction::Reset
-                | GuestAction::Delete
-        );
-        if new_machine && let Some(address) = self.shared.expectation.get().address {
-            self.shared.host().drop_connections(address).await;
-        }
+        self.drop_connections_of_the_past(action).await;
         Ok(())
+    }
+
+    /// In one call.
+    async fn request_where_allowed(&self, action: &GuestAction) -> Result<Afterwards> {
+        let _one = self.shared.one_request.lock().await;
+        let host = self.libvirt_host();
+        let after = requests::carry_out_where_allowed(&host, &self.shared, action).await?;
+        self.drop_connections_of_the_past(action).await;
+        Ok(after)
     }
 
     async fn view(&self) -> Result<GuestView> {
@@ -321,17 +335,7 @@ impl Guest for LibvirtGuest {
             ShutdownMode::Clean => GuestAction::Reboot,
             ShutdownMode::Hard => GuestAction::Reset,
         };
-        let state = self.power_state().await?;
-        if !action.allowed_from().contains(&state) {
-            let needed: Vec<String> =
-                action.allowed_from().iter().map(ToString::to_string).collect();
-            return Err(Error::WrongState {
-                guest: self.name(),
-                verb: action.verb(),
-                state,
-                needed: needed.join(" or "),
-            });
-        }
+        action.require_allowed_from(self.power_state().await?, &self.name())?;
         let expected = self.expectation().get();
         let before = self.domain().await?.map(|domain| domain.domid);
         let mut events = self.shared.host().connection.events();

@@ -31,10 +31,6 @@ use crate::sys::NodeMemory;
 use crate::xml::Source;
 use crate::{define, evidence, inventory, networks, observe, reach, reboot};
 
-/// The name of the network of VIFs that QEMU itself connects: guests see the world through it and
-/// are not seen.
-const USER_NETWORK: &str = "user";
-
 /// Makes a shell on a machine, without connecting yet.
 pub(crate) type Reach = Arc<dyn Fn(SshTarget) -> Arc<dyn Shell> + Send + Sync>;
 
@@ -244,17 +240,24 @@ impl HostShared {
         verb: &'static str,
         object: &str,
     ) -> Result<Source> {
-        let driver = self.facts.driver;
-        if name == USER_NETWORK && driver == Driver::Qemu {
-            return Ok(Source::default());
+        let (driver, own) = (self.facts.driver, name.to_owned());
+        let find = move |connect: &Connect| networks::source(connect, driver, &own);
+        match self.call(verb, object, find).await? {
+            Some(source) => Ok(source),
+            None => self.bridge(shell, name, verb, object).await,
         }
-        let own = name.to_owned();
-        let found = self.call(verb, object, move |connect| networks::source(connect, &own)).await?;
-        if let Some(source) = found {
-            return Ok(source);
-        }
+    }
+
+    /// The same of a network that libvirt does not have.
+    pub(crate) async fn bridge(
+        &self,
+        shell: &dyn Shell,
+        name: &str,
+        verb: &'static str,
+        object: &str,
+    ) -> Result<Source> {
         let plain = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
-        if driver != Driver::Test && plain {
+        if self.facts.driver != Driver::Test && plain {
             let folder = format!("/sys/class/net/{name}/bridge");
             if shell.exists(&folder).await? {
                 return Ok(Source { bridge: Some(name.to_owned()), ..Source::default() });
@@ -296,7 +299,7 @@ impl LibvirtHost {
 
     /// The handle for a guest that was seen.
     fn known(&self, seen: &Seen) -> Result<Arc<dyn Guest>> {
-        let (view, origin) = (seen.view()?, seen.origin()?);
+        let (view, origin) = seen.view_and_origin()?;
         let guest = self
             .shared
             .guest(seen.uuid, || GuestShared::new(seen, origin, view, Arc::clone(&self.shared)));

@@ -11,9 +11,14 @@ use xenrt_core::remote::{Command, Shell, ShellExt as _, shorten_middle};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::connection::Failure;
+use crate::driver::Driver;
 use crate::error::{not_understood, not_written, refusal};
 use crate::host::LibvirtHost;
 use crate::xml::{Domain, NatNetwork, NetworkXml, Source};
+
+/// The name of the network of VIFs that QEMU itself connects: guests see the world through it and
+/// are not seen.
+const USER_NETWORK: &str = "user";
 
 /// What the identities of networks begin with that this library made ("xenrt"); no other is ever
 /// removed. libvirt before 9.7 keeps nothing else of ours with a network.
@@ -76,7 +81,14 @@ pub(crate) fn own(connect: &Connect) -> Result<Vec<String>, Failure> {
 
 /// What a VIF on the network `name` is connected to, if libvirt has an active network of that name.
 /// Blocks.
-pub(crate) fn source(connect: &Connect, name: &str) -> Result<Option<Source>, Failure> {
+pub(crate) fn source(
+    connect: &Connect,
+    driver: Driver,
+    name: &str,
+) -> Result<Option<Source>, Failure> {
+    if name == USER_NETWORK && driver == Driver::Qemu {
+        return Ok(Some(Source::default()));
+    }
     match VirtNetwork::lookup_by_name(connect, name) {
         Ok(_) => Ok(Some(Source { network: Some(name.to_owned()), ..Source::default() })),
         Err(error) if matches!(error.code(), ErrorNumber::NoNetwork | ErrorNumber::NoSupport) => {

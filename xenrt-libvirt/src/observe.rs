@@ -103,6 +103,11 @@ pub(crate) fn find(connect: &Connect, uuid: Uuid) -> Result<VirtDomain, VirtErro
     VirtDomain::lookup_by_uuid(connect, uuid)
 }
 
+/// Whether the hypervisor has it, as one that is in this state. Blocks.
+pub(crate) fn has_domain(domain: &VirtDomain, power: PowerState) -> bool {
+    power.has_domain() && domain.get_id().is_some()
+}
+
 /// What the hypervisor has of an active domain; `None` where it is not active. Blocks.
 pub(crate) fn domain(domain: &VirtDomain) -> Result<Option<DomainView>, VirtError> {
     let Some(domid) = domain.get_id() else { return Ok(None) };
@@ -192,7 +197,10 @@ impl Seen {
 
     /// As the object model has it.
     pub(crate) fn view(&self) -> Result<GuestView> {
-        let domain = Domain::parse(&self.xml).map_err(|error| self.wrong(&error))?;
+        self.view_of(&Domain::parse(&self.xml).map_err(|error| self.wrong(&error))?)
+    }
+
+    fn view_of(&self, domain: &Domain) -> Result<GuestView> {
         let mut vifs = Vec::new();
         for (index, vif) in (0..).zip(&domain.devices.interfaces) {
             vifs.push(Vif {
@@ -223,12 +231,12 @@ impl Seen {
     /// The interface of the host behind the VIF `mac` of its domain.
     pub(crate) fn backend(&self, mac: MacAddress) -> Result<String> {
         if !self.power.has_domain() {
-            return Err(Error::WrongState {
-                guest: self.name.clone(),
-                verb: "find the interface behind a VIF of",
-                state: self.power,
-                needed: "Running or Paused".to_owned(),
-            });
+            return Err(Error::wrong_state(
+                self.name.as_str(),
+                "find the interface behind a VIF of",
+                self.power,
+                &[PowerState::Running, PowerState::Paused],
+            ));
         }
         let domain = Domain::parse(&self.xml).map_err(|error| self.wrong(&error))?;
         let vifs = &domain.devices.interfaces;
@@ -241,12 +249,13 @@ impl Seen {
         })
     }
 
-    /// What it was made as.
-    pub(crate) fn origin(&self) -> Result<Origin> {
-        let tree = Element::parse(&self.xml).map_err(|error| self.wrong(&error))?;
+    /// As the object model has it, and what it was made as.
+    pub(crate) fn view_and_origin(&self) -> Result<(GuestView, Origin)> {
         let domain = Domain::parse(&self.xml).map_err(|error| self.wrong(&error))?;
+        let tree = Element::parse(&self.xml).map_err(|error| self.wrong(&error))?;
         let made = Made::of(&tree).map_err(|error| self.wrong(&error))?;
-        Ok(Origin { kind: definition::kind_of_domain(&domain), made })
+        let origin = Origin { kind: definition::kind_of_domain(&domain), made };
+        Ok((self.view_of(&domain)?, origin))
     }
 }
 

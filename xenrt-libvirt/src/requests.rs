@@ -1,11 +1,14 @@
 //! Carrying out requests.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain as VirtDomain;
 use virt::error::{Error as VirtError, ErrorNumber};
 use virt_sys as sys;
-use xenrt_core::model::{Ability, GuestAction, Memory, PowerState};
+use xenrt_core::model::{Ability, Afterwards, GuestAction, Memory, PowerState};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::connection::Failure;
@@ -25,10 +28,71 @@ pub(crate) async fn carry_out(
     action: &GuestAction,
 ) -> Result<()> {
     match action {
-        GuestAction::AttachDisk(spec) => return devices::attach_disk(host, guest, spec).await,
-        GuestAction::DetachDisk(name) => return devices::detach_disk(host, guest, name).await,
-        GuestAction::AttachVif(spec) => return devices::attach_vif(host, guest, spec).await,
-        GuestAction::DetachVif(mac) => return devices::detach_vif(host, guest, *mac).await,
+        GuestAction::AttachDisk(spec) => devices::attach_disk(host, guest, spec).await,
+        GuestAction::DetachDisk(name) => devices::detach_disk(host, guest, name).await,
+        GuestAction::AttachVif(spec) => devices::attach_vif(host, guest, spec).await,
+        GuestAction::DetachVif(mac) => devices::detach_vif(host, guest, *mac).await,
+        _ => pass_on(host, guest, action, Looks::None).await.map(drop),
+    }
+}
+
+/// The same from a state from which it is allowed: in one call, where it is none with devices.
+pub(crate) async fn carry_out_where_allowed(
+    host: &LibvirtHost,
+    guest: &GuestShared,
+    action: &GuestAction,
+) -> Result<Afterwards> {
+    let with_devices = matches!(
+        action,
+        GuestAction::AttachDisk(_)
+            | GuestAction::DetachDisk(_)
+            | GuestAction::AttachVif(_)
+            | GuestAction::DetachVif(_)
+    );
+    if with_devices {
+        let seen = guest.look("look at").await?;
+        action.require_allowed_from(seen.power, &seen.name)?;
+        carry_out(host, guest, action).await?;
+        return Ok(Afterwards::Unseen);
+    }
+    let looks = Looks::around(guest.name().clone());
+    pass_on(host, guest, action, looks).await
+}
+
+/// Whether a request is looked around, in the same call.
+#[derive(Debug, Clone)]
+enum Looks {
+    None,
+    /// Before, at whether it is allowed for the guest, and after.
+    Around {
+        /// The guest's name.
+        guest: String,
+        /// Whether it was passed on: until then nothing was done.
+        asked: Arc<AtomicBool>,
+    },
+}
+
+impl Looks {
+    fn around(guest: String) -> Self {
+        Self::Around { guest, asked: Arc::default() }
+    }
+
+    fn was_asked(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Around { asked, .. } => asked.load(Ordering::Acquire),
+        }
+    }
+}
+
+/// Passes `action`, which is none with devices, to libvirt.
+async fn pass_on(
+    host: &LibvirtHost,
+    guest: &GuestShared,
+    action: &GuestAction,
+    looks: Looks,
+) -> Result<Afterwards> {
+    match action {
         GuestAction::Save(path) | GuestAction::Restore(path)
             if !path.starts_with('/') || path.contains(char::is_control) =>
         {
@@ -50,38 +114,47 @@ pub(crate) async fn carry_out(
         uuid: guest.uuid,
         object: guest.object(),
         action: action.clone(),
+        looks,
     };
     let object = guest.object();
     let own = request.clone();
     let done = host.shared.call_within(deadline, action.verb(), &object, move |c| own.run(c)).await;
     let done = match done {
-        Err(lost) if is_interrupted(&lost) => settle(host, request, lost).await?,
+        Err(lost) if is_interrupted(&lost) && request.looks.was_asked() => {
+            settle(host, request, lost).await?
+        }
         done => done?,
+    };
+    let after = match &done {
+        Done::All { after } => *after,
+        Done::Deleted { .. } => Afterwards::Gone,
     };
     match (action, done) {
         (GuestAction::Rename(name), _) => guest.renamed(name),
-        (GuestAction::Delete, Done::Deleted { paths }) => {
+        (GuestAction::Delete, Done::Deleted { has_files }) => {
             host.shared.forget(guest.uuid);
-            let folder = host.shared.guest_folder(guest.uuid);
             // Its address is kept there too.
-            let kept = guest.address.is_some()
-                || guest.may_have_snapshots()
-                || paths.is_none_or(|paths| paths.iter().any(|own| own.starts_with(&folder)));
-            if kept {
+            if has_files || guest.address.is_some() || guest.may_have_snapshots() {
                 define::remove_files(host, guest.uuid, &object).await?;
             }
         }
         _ => {}
     }
-    Ok(())
+    Ok(after)
 }
 
 /// What came of a request.
 pub(crate) enum Done {
     /// All that there was to do.
-    All,
-    /// The domain is not defined any more; these are the files that it named, where that is known.
-    Deleted { paths: Option<Vec<String>> },
+    All {
+        /// What was seen then.
+        after: Afterwards,
+    },
+    /// The domain is not defined any more.
+    Deleted {
+        /// Whether it may have files in its folder.
+        has_files: bool,
+    },
 }
 
 /// A request, for the thread that carries it out.
@@ -91,6 +164,7 @@ pub(crate) struct Request {
     pub(crate) uuid: Uuid,
     pub(crate) object: String,
     pub(crate) action: GuestAction,
+    looks: Looks,
 }
 
 impl Request {
@@ -105,6 +179,10 @@ impl Request {
 
     pub(crate) fn run(&self, connect: &Connect) -> Result<Done, Failure> {
         let domain = observe::find(connect, self.uuid)?;
+        if let Looks::Around { guest, asked } = &self.looks {
+            self.action.require_allowed_from(observe::power(&domain)?, guest)?;
+            asked.store(true, Ordering::Release);
+        }
         match &self.action {
             GuestAction::Start => self.start(connect, &domain, false)?,
             GuestAction::StartPaused => self.start(connect, &domain, true)?,
@@ -139,7 +217,12 @@ impl Request {
                 return Err(self.refuse(ToolstackErrorKind::NotSupported, message));
             }
         }
-        Ok(Done::All)
+        let after = match self.looks {
+            Looks::None => Afterwards::Unseen,
+            // It is waited for what was not seen, and that look says what is wrong.
+            Looks::Around { .. } => seen_after(&domain).unwrap_or(Afterwards::Unseen),
+        };
+        Ok(Done::All { after })
     }
 
     fn start(&self, connect: &Connect, domain: &VirtDomain, paused: bool) -> Result<(), Failure> {
@@ -206,12 +289,9 @@ impl Request {
             }
             domain.destroy()?;
         }
-        let document = Domain::parse(&domain.get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?)
-            .map_err(|error| not_understood(&format!("the document of {}", self.object), &error))?;
-        let disks = document.devices.disks.iter().map(|disk| disk.path().to_owned());
-        let serials = document.devices.serials.iter();
-        let logs = serials.filter_map(|serial| serial.log.as_ref().map(|log| log.file.clone()));
-        let paths = Some(disks.chain(logs).collect());
+        // Disks and logs in its folder, which is named by its identity.
+        let document = domain.get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?;
+        let has_files = document.contains(&format!("/{}/", self.uuid));
         let more = match self.driver {
             Driver::Qemu => {
                 sys::VIR_DOMAIN_UNDEFINE_NVRAM | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
@@ -220,7 +300,7 @@ impl Request {
             Driver::Xen => 0,
         };
         domain.undefine_flags(sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | more)?;
-        Ok(Done::Deleted { paths })
+        Ok(Done::Deleted { has_files })
     }
 
     fn rename(&self, connect: &Connect, domain: &VirtDomain, name: &str) -> Result<(), Failure> {
@@ -337,6 +417,11 @@ impl Request {
         }
         Ok(())
     }
+}
+
+fn seen_after(domain: &VirtDomain) -> Result<Afterwards, VirtError> {
+    let power = observe::power(domain)?;
+    Ok(Afterwards::Seen { power, has_domain: observe::has_domain(domain, power) })
 }
 
 /// Why a vCPU of a running guest that is emulated cannot be taken away.

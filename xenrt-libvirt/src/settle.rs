@@ -8,7 +8,7 @@
 use virt::connect::Connect;
 use virt::domain::Domain as VirtDomain;
 use virt::error::ErrorNumber;
-use xenrt_core::model::{GuestAction, PowerState};
+use xenrt_core::model::{Afterwards, GuestAction, PowerState};
 use xenrt_core::remote::RemoteError;
 use xenrt_core::{Error, Result};
 
@@ -49,7 +49,7 @@ fn became(connect: &Connect, request: &Request) -> Result<Option<Done>, Failure>
         Err(error)
             if error.code() == ErrorNumber::NoDomain && request.action == GuestAction::Delete =>
         {
-            return Ok(Some(Done::Deleted { paths: None }));
+            return Ok(Some(Done::Deleted { has_files: true }));
         }
         result => result?,
     };
@@ -82,5 +82,5 @@ fn became(connect: &Connect, request: &Request) -> Result<Option<Done>, Failure>
         // Nothing tells whether a file is whole, or which boot a guest is in.
         _ => false,
     };
-    Ok(done.then_some(Done::All))
+    Ok(done.then_some(Done::All { after: Afterwards::Unseen }))
 }

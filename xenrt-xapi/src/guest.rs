@@ -385,9 +385,7 @@ impl Guest for XapiGuest {
     async fn unpause(&self) -> Result<()> {
         // xapi would let a crashed guest go on.
         if self.has_crashed().await? {
-            let (guest, verb) = (self.name(), GuestAction::Unpause.verb());
-            let (state, needed) = (PowerState::Crashed, PowerState::Paused.to_string());
-            return Err(Error::WrongState { guest, verb, state, needed });
+            GuestAction::Unpause.require_allowed_from(PowerState::Crashed, &self.name())?;
         }
         self.change(&GuestAction::Unpause, PowerState::Running, self.deadlines().state).await
     }

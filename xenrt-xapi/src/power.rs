@@ -32,13 +32,8 @@ impl XapiGuest {
             }
             Err(error) => {
                 // What xapi refuses for the state is told as every toolstack tells it.
-                let (state, allowed) = (self.power_state().await?, action.allowed_from());
-                if allowed.contains(&state) {
-                    return Err(error);
-                }
-                let needed = allowed.iter().map(ToString::to_string).collect::<Vec<_>>();
-                let (guest, verb, needed) = (self.name(), action.verb(), needed.join(" or "));
-                return Err(Error::WrongState { guest, verb, state, needed });
+                action.require_allowed_from(self.power_state().await?, &self.name())?;
+                return Err(error);
             }
         };
         self.follow_until(goal, deadline, seen).await?;

@@ -1,6 +1,7 @@
 //! What a toolstack can be asked to do with a guest, and from which states.
 
 use super::{DiskSpec, MacAddress, Memory, PowerState, VifSpec};
+use crate::{Error, Result};
 
 /// One request to a toolstack about one guest.
 ///
@@ -101,6 +102,35 @@ impl GuestAction {
             | Self::DetachVif(_) => &[Halted, Running],
         }
     }
+
+    /// That it is allowed for the guest of this name, which is in `state`.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] where it is not.
+    pub fn require_allowed_from(&self, state: PowerState, guest: &str) -> Result<()> {
+        match self.allowed_from() {
+            from if from.contains(&state) => Ok(()),
+            from => Err(Error::wrong_state(guest, self.verb(), state, from)),
+        }
+    }
+}
+
+/// What was seen of a guest right after the toolstack took a request, see
+/// [`Guest::request_where_allowed`](super::Guest::request_where_allowed).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Afterwards {
+    /// Nobody looked, or the look failed.
+    Unseen,
+    /// The toolstack does not know it any more.
+    Gone,
+    /// The toolstack reports this.
+    Seen {
+        /// Its power state.
+        power: PowerState,
+        /// Whether the hypervisor has a domain of it.
+        has_domain: bool,
+    },
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Ability, Disk, DiskSpec, DomainView, Expectation, GuestAction, GuestKind, GuestView, Host,
-    InsideView, LogMark, MacAddress, Memory, PowerState, ShutdownMode, Snapshots, Vif, VifSpec,
-    verbs,
+    Ability, Afterwards, Disk, DiskSpec, DomainView, Expectation, GuestAction, GuestKind,
+    GuestView, Host, InsideView, LogMark, MacAddress, Memory, PowerState, ShutdownMode, Snapshots,
+    Vif, VifSpec, verbs,
 };
 use crate::lab::Deadlines;
 use crate::remote::{Shell, Wait};
@@ -52,6 +52,19 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`Error::Toolstack`] with what the refusal means; [`Error::Unsupported`].
     async fn request(&self, action: &GuestAction) -> Result<()>;
+
+    /// The same from a state from which it is [allowed](GuestAction::allowed_from): the first two
+    /// steps of a verb. A back end that can look, ask and look again on one way to the toolstack does
+    /// so, and says what it saw last; it is waited for what was not seen. Here it looks and asks.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] where it is not allowed, and nothing was done; as
+    /// [`power_state`](Self::power_state) and [`request`](Self::request).
+    async fn request_where_allowed(&self, action: &GuestAction) -> Result<Afterwards> {
+        action.require_allowed_from(self.power_state().await?, &self.name())?;
+        self.request(action).await?;
+        Ok(Afterwards::Unseen)
+    }
 
     /// How the toolstack describes it now.
     ///
@@ -136,12 +149,12 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     async fn vif_backend(&self, vif: &Vif) -> Result<String> {
         match self.domain().await? {
             Some(domain) => Ok(format!("vif{}.{}", domain.domid, vif.index)),
-            None => Err(Error::WrongState {
-                guest: self.name(),
-                verb: "find the interface behind a VIF of",
-                state: self.power_state().await?,
-                needed: "Running or Paused".to_owned(),
-            }),
+            None => Err(Error::wrong_state(
+                self.name(),
+                "find the interface behind a VIF of",
+                self.power_state().await?,
+                &[PowerState::Running, PowerState::Paused],
+            )),
         }
     }
 

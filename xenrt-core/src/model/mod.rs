@@ -33,7 +33,7 @@ mod verbs;
 mod view;
 
 pub use ability::{Abilities, Ability};
-pub use action::GuestAction;
+pub use action::{Afterwards, GuestAction};
 pub use check::{CheckReport, Difference, View, compare_guest};
 pub use expectation::{Expectation, ExpectedGuest};
 pub use guest::Guest;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::verbs::steps;
 use super::{ExpectedGuest, Guest, PowerState, Undo};
 use crate::remote::{Wait, wait_until};
 use crate::{Error, Result, ToolstackErrorKind};
@@ -95,7 +94,7 @@ pub trait Snapshots: Send + Sync + std::fmt::Debug {
             }
         };
         if !allowed.contains(&state) {
-            return Err(steps::wrong_state(guest, "take a snapshot of", state, allowed));
+            return Err(Error::wrong_state(guest.name(), "take a snapshot of", state, allowed));
         }
         let snapshot = self.request_create(name, kind).await?;
         let (handle, doomed) = (self.handle(), snapshot.clone());

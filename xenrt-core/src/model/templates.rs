@@ -63,7 +63,7 @@ pub trait Templates: Send + Sync + std::fmt::Debug {
         let state = guest.power_state().await?;
         if state != PowerState::Halted {
             let allowed = [PowerState::Halted];
-            return Err(super::verbs::steps::wrong_state(guest, "convert", state, &allowed));
+            return Err(Error::wrong_state(name, "convert", state, &allowed));
         }
         if self.list().await?.iter().any(|own| own.name == name) {
             let problem = "there is a template with that name already";

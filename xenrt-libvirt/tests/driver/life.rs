@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use xenrt_core::ToolstackErrorKind;
 use xenrt_core::model::{
-    DiskSpec, Guest, GuestAction, GuestSpec, MacAddress, Memory, NetworkSpec, PowerState,
-    ShutdownMode, VifSpec,
+    Afterwards, DiskSpec, Guest, GuestAction, GuestSpec, MacAddress, Memory, NetworkSpec,
+    PowerState, ShutdownMode, VifSpec,
 };
 use xenrt_core::{Error, Result};
 use xenrt_libvirt::{DomainEvent, LibvirtHost};
@@ -29,6 +29,29 @@ async fn is(guest: &Arc<dyn Guest>, power: PowerState) {
 
 fn kind<T: std::fmt::Debug>(result: Result<T>) -> Option<ToolstackErrorKind> {
     result.unwrap_err().toolstack_kind()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_request_led_to_is_seen_with_it() {
+    let world = World::new().await;
+    let guest = running(&world, "seen").await;
+    let seen = |power, has_domain| Afterwards::Seen { power, has_domain };
+    let ask = async |action| guest.request_where_allowed(&action).await;
+    assert_eq!(ask(GuestAction::Pause).await.unwrap(), seen(PowerState::Paused, true));
+    let refused = ask(GuestAction::Pause).await;
+    assert!(matches!(refused, Err(Error::WrongState { state: PowerState::Paused, .. })));
+    assert_eq!(ask(GuestAction::PowerOff).await.unwrap(), seen(PowerState::Halted, false));
+
+    let mac = MacAddress::random_xen();
+    let vif = VifSpec { mac: Some(mac), ..VifSpec::on_default() };
+    assert_eq!(ask(GuestAction::AttachVif(vif.clone())).await.unwrap(), Afterwards::Unseen);
+    assert!(guest.view().await.unwrap().vifs.iter().any(|vif| vif.mac == mac));
+    ask(GuestAction::StartPaused).await.unwrap();
+    let refused = ask(GuestAction::AttachVif(vif)).await;
+    assert!(matches!(refused, Err(Error::WrongState { state: PowerState::Paused, .. })));
+    ask(GuestAction::PowerOff).await.unwrap();
+    assert_eq!(ask(GuestAction::Delete).await.unwrap(), Afterwards::Gone);
+    assert_eq!(kind(ask(GuestAction::Delete).await), Some(ToolstackErrorKind::NoSuchObject));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,14 +2,16 @@
 
 use super::steps;
 use crate::model::{
-    Ability, Guest, GuestAction, ObjectKind, PowerState, ShutdownMode, validate_guest_name_on,
+    Ability, Afterwards, Guest, GuestAction, ObjectKind, PowerState, ShutdownMode,
+    validate_guest_name_on,
 };
 use crate::remote::{Wait, wait_until};
 use crate::{Error, Result, ToolstackErrorKind};
 
 pub(in crate::model) async fn delete<G: Guest + ?Sized>(guest: &G) -> Result<()> {
-    steps::require_allowed(guest, &GuestAction::Delete).await?;
-    guest.request(&GuestAction::Delete).await?;
+    if guest.request_where_allowed(&GuestAction::Delete).await? == Afterwards::Gone {
+        return Ok(());
+    }
     let waiting_for = format!("guest {} to be gone", guest.name());
     wait_until(waiting_for, || async {
         match guest.view().await {

@@ -7,8 +7,7 @@ use crate::model::{Ability, Guest, GuestAction, PowerState};
 pub(in crate::model) async fn suspend<G: Guest + ?Sized>(guest: &G) -> Result<()> {
     guest.host().require(Ability::Suspend)?;
     let deadline = guest.deadlines().suspend;
-    steps::change_power(guest, &GuestAction::Suspend, PowerState::Suspended, deadline).await?;
-    steps::wait_until_no_domain(guest).await
+    steps::end_domain(guest, &GuestAction::Suspend, PowerState::Suspended, deadline).await
 }
 
 pub(in crate::model) async fn resume<G: Guest + ?Sized>(guest: &G) -> Result<()> {
@@ -21,8 +20,7 @@ pub(in crate::model) async fn resume<G: Guest + ?Sized>(guest: &G) -> Result<()>
 pub(in crate::model) async fn save<G: Guest + ?Sized>(guest: &G, path: &str) -> Result<()> {
     guest.host().require(Ability::Save)?;
     let action = GuestAction::Save(path.to_owned());
-    steps::change_power(guest, &action, PowerState::Halted, guest.deadlines().suspend).await?;
-    steps::wait_until_no_domain(guest).await
+    steps::end_domain(guest, &action, PowerState::Halted, guest.deadlines().suspend).await
 }
 
 pub(in crate::model) async fn restore<G: Guest + ?Sized>(guest: &G, path: &str) -> Result<()> {

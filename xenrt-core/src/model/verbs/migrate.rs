@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::steps;
-use crate::Result;
 use crate::model::{Ability, Guest, Host, PowerState};
 use crate::remote::{Wait, wait_until};
+use crate::{Error, Result};
 
 pub(in crate::model) async fn migrate<G: Guest + ?Sized>(
     guest: &G,
@@ -16,7 +16,7 @@ pub(in crate::model) async fn migrate<G: Guest + ?Sized>(
     target.require(Ability::LiveMigration)?;
     let state = guest.power_state().await?;
     if state != PowerState::Running {
-        return Err(steps::wrong_state(guest, "migrate", state, &[PowerState::Running]));
+        return Err(Error::wrong_state(guest.name(), "migrate", state, &[PowerState::Running]));
     }
     guest.request_migration(target).await?;
     guest.wait_for_state(PowerState::Running, guest.deadlines().state).await?;

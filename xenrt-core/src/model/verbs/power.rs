@@ -25,18 +25,13 @@ pub(in crate::model) async fn wait_for_state<G: Guest + ?Sized>(
 }
 
 pub(in crate::model) async fn start<G: Guest + ?Sized>(guest: &G) -> Result<()> {
-    steps::change_power(guest, &GuestAction::Start, PowerState::Running, guest.deadlines().state)
-        .await
+    let deadline = guest.deadlines().state;
+    steps::change_power(guest, &GuestAction::Start, PowerState::Running, deadline).await.map(drop)
 }
 
 pub(in crate::model) async fn start_paused<G: Guest + ?Sized>(guest: &G) -> Result<()> {
-    steps::change_power(
-        guest,
-        &GuestAction::StartPaused,
-        PowerState::Paused,
-        guest.deadlines().state,
-    )
-    .await
+    let (action, deadline) = (GuestAction::StartPaused, guest.deadlines().state);
+    steps::change_power(guest, &action, PowerState::Paused, deadline).await.map(drop)
 }
 
 pub(in crate::model) async fn shutdown<G: Guest + ?Sized>(
@@ -47,8 +42,7 @@ pub(in crate::model) async fn shutdown<G: Guest + ?Sized>(
         ShutdownMode::Clean => GuestAction::Shutdown,
         ShutdownMode::Hard => GuestAction::PowerOff,
     };
-    steps::change_power(guest, &action, PowerState::Halted, guest.deadlines().state).await?;
-    steps::wait_until_no_domain(guest).await
+    steps::end_domain(guest, &action, PowerState::Halted, guest.deadlines().state).await
 }
 
 pub(in crate::model) async fn reboot<G: Guest + ?Sized>(
@@ -92,11 +86,11 @@ pub(in crate::model) async fn reboot<G: Guest + ?Sized>(
 }
 
 pub(in crate::model) async fn pause<G: Guest + ?Sized>(guest: &G) -> Result<()> {
-    steps::change_power(guest, &GuestAction::Pause, PowerState::Paused, guest.deadlines().state)
-        .await
+    let deadline = guest.deadlines().state;
+    steps::change_power(guest, &GuestAction::Pause, PowerState::Paused, deadline).await.map(drop)
 }
 
 pub(in crate::model) async fn unpause<G: Guest + ?Sized>(guest: &G) -> Result<()> {
-    steps::change_power(guest, &GuestAction::Unpause, PowerState::Running, guest.deadlines().state)
-        .await
+    let deadline = guest.deadlines().state;
+    steps::change_power(guest, &GuestAction::Unpause, PowerState::Running, deadline).await.map(drop)
 }

@@ -2,40 +2,31 @@
 
 use std::time::Duration;
 
-use crate::model::{Guest, GuestAction, PowerState};
+use crate::model::{Afterwards, Guest, GuestAction, PowerState};
 use crate::remote::{Command, ShellExt, Wait, shorten_middle, wait_until};
 use crate::{Error, Result};
-
-pub(in crate::model) fn wrong_state<G: Guest + ?Sized>(
-    guest: &G,
-    verb: &'static str,
-    state: PowerState,
-    needed: &[PowerState],
-) -> Error {
-    let needed = needed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
-    Error::WrongState { guest: guest.name(), verb, state, needed }
-}
 
 pub(super) async fn require_allowed<G: Guest + ?Sized>(
     guest: &G,
     action: &GuestAction,
 ) -> Result<PowerState> {
     let state = guest.power_state().await?;
-    if action.allowed_from().contains(&state) {
-        return Ok(state);
-    }
-    Err(wrong_state(guest, action.verb(), state, action.allowed_from()))
+    action.require_allowed_from(state, &guest.name())?;
+    Ok(state)
 }
 
+/// What was seen last is returned: `goal`, or nothing where it was waited for.
 pub(super) async fn change_power<G: Guest + ?Sized>(
     guest: &G,
     action: &GuestAction,
     goal: PowerState,
     deadline: Duration,
-) -> Result<()> {
-    require_allowed(guest, action).await?;
-    guest.request(action).await?;
-    guest.wait_for_state(goal, deadline).await?;
+) -> Result<Afterwards> {
+    let mut after = guest.request_where_allowed(action).await?;
+    if !matches!(after, Afterwards::Seen { power, .. } if power == goal) {
+        guest.wait_for_state(goal, deadline).await?;
+        after = Afterwards::Unseen;
+    }
     let reachable_later = matches!(
         action,
         GuestAction::Pause
@@ -49,14 +40,27 @@ pub(super) async fn change_power<G: Guest + ?Sized>(
         expected.power = goal;
         expected.reachable &= reachable_later;
     });
-    Ok(())
+    Ok(after)
+}
+
+/// The same, where the guest ends: the hypervisor has no domain of it any more, not even a dying one.
+pub(super) async fn end_domain<G: Guest + ?Sized>(
+    guest: &G,
+    action: &GuestAction,
+    goal: PowerState,
+    deadline: Duration,
+) -> Result<()> {
+    match change_power(guest, action, goal, deadline).await? {
+        Afterwards::Seen { has_domain: false, .. } => Ok(()),
+        _ => wait_until_no_domain(guest).await,
+    }
 }
 
 pub(super) async fn reach_again<G: Guest + ?Sized>(guest: &G) -> Result<()> {
     if guest.expectation().get().reachable { guest.wait_until_reachable().await } else { Ok(()) }
 }
 
-pub(super) async fn wait_until_no_domain<G: Guest + ?Sized>(guest: &G) -> Result<()> {
+async fn wait_until_no_domain<G: Guest + ?Sized>(guest: &G) -> Result<()> {
     let waiting_for = format!("the domain of guest {} to be gone", guest.name());
     wait_until(waiting_for, || async {
         Ok(match guest.domain().await? {
