@@ -4,8 +4,9 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 /// So many calls are carried out at once; a daemon has five workers for its clients (libvirtd.conf:
 /// max_client_requests is 5).
@@ -26,13 +27,14 @@ pub(super) struct Workers(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     queue: Mutex<Queue>,
-    wake: Condvar,
 }
 
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    idle: usize,
+    /// Those that have nothing to do. The last is called first: what it needs is still in the caches
+    /// of its processor and of its allocator.
+    idle: Vec<Thread>,
     threads: usize,
     closed: bool,
 }
@@ -88,14 +90,21 @@ impl Inner {
                 queue.threads -= 1;
                 return;
             }
-            queue.idle += 1;
-            let (woken, waited) =
-                self.wake.wait_timeout(queue, IDLE).unwrap_or_else(PoisonError::into_inner);
-            queue = woken;
-            queue.idle -= 1;
-            if waited.timed_out() && queue.jobs.is_empty() {
-                queue.threads -= 1;
-                return;
+            let own = std::thread::current();
+            queue.idle.push(own.clone());
+            let since = Instant::now();
+            loop {
+                drop(queue);
+                std::thread::park_timeout(IDLE.saturating_sub(since.elapsed()));
+                queue = self.queue();
+                let Some(at) = queue.idle.iter().position(|idle| idle.id() == own.id()) else {
+                    break; // It was called.
+                };
+                if queue.closed || since.elapsed() >= IDLE {
+                    queue.idle.remove(at);
+                    queue.threads -= 1;
+                    return;
+                }
             }
         }
     }
@@ -111,9 +120,12 @@ impl Workers {
         let ticket = Ticket { state: Arc::clone(&state), inner: Arc::clone(&self.0), over: false };
         let mut queue = self.0.queue();
         queue.jobs.push_back(Job { state, run: Box::new(run) });
-        if queue.idle >= queue.jobs.len() || queue.threads >= MOST {
+        if let Some(idle) = queue.idle.pop() {
             drop(queue);
-            self.0.wake.notify_one();
+            idle.unpark();
+            return Ok(ticket);
+        }
+        if queue.threads >= MOST {
             return Ok(ticket);
         }
         let inner = Arc::clone(&self.0);
@@ -135,8 +147,9 @@ impl Workers {
 /// What waits is still done; then the threads end.
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.0.queue().closed = true;
-        self.0.wake.notify_all();
+        let mut queue = self.0.queue();
+        queue.closed = true;
+        queue.idle.iter().for_each(Thread::unpark);
     }
 }
 
