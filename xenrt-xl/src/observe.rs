@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use xenrt_core::model::{Disk, GuestView, PowerState, Vif};
-use xenrt_core::remote::Shell;
+use xenrt_core::remote::{Shell, shorten_middle};
 use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::definition::Definition;
@@ -127,6 +127,15 @@ fn understand(text: &str) -> Result<Observation> {
             _ => seen.configs = domain_configs(part)?,
         }
     }
+    // Where `xl list` answers, the control domain is in it: what has none was cut off, and a guest that
+    // is not in it has not ended.
+    if seen.domains.iter().all(|domain| domain.domid != 0) {
+        return Err(Error::UnexpectedOutput {
+            what: "a look at domains".to_owned(),
+            expected: "the control domain among them".to_owned(),
+            found: shorten_middle(text, 500),
+        });
+    }
     for (definition, saved) in &mut seen.definitions {
         *saved = seen.saved.contains(&definition.uuid);
     }
@@ -187,5 +196,25 @@ fn config_view(config: &DomainConfig, power: PowerState) -> GuestView {
         memory: config.memory,
         disks: disks.collect(),
         vifs: vifs.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "Name ID Mem VCPUs State Time(s) UUID Reason-Code Security Label NUMA\n";
+    const DOM0: &str =
+        "Domain-0 0 1024 2 r----- 99.1 00000000-0000-0000-0000-000000000000   -               -\n";
+
+    #[test]
+    fn a_look_that_was_cut_off_is_not_one_at_a_host_without_guests() {
+        let whole = format!("\n{SECTION}list\n{HEADER}{DOM0}");
+        assert_eq!(understand(&whole).unwrap().power(Uuid::nil()), PowerState::Running);
+        assert_eq!(understand(&whole).unwrap().power(Uuid::max()), PowerState::Halted);
+        for cut_off in ["", &whole[..whole.len() - DOM0.len()], "\n"] {
+            let error = understand(cut_off).unwrap_err();
+            assert!(matches!(error, Error::UnexpectedOutput { .. }), "{cut_off:?}: {error}");
+        }
     }
 }
