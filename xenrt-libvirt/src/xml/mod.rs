@@ -6,6 +6,7 @@
 
 mod domain;
 mod element;
+mod made;
 mod network;
 mod storage;
 
@@ -13,9 +14,10 @@ mod storage;
 pub(crate) use domain::to_element;
 pub use domain::{
     BootDevice, Bus, Devices, Disk, Domain, DomainKind, Driver, Features, Interface, LogFile, Mac,
-    Made, Model, Os, OsType, Present, Quantity, Serial, Source, Target, Vcpu,
+    Model, Os, OsType, Present, Quantity, Serial, Source, Target, Vcpu,
 };
 pub use element::{Element, Node, XmlError};
+pub use made::Made;
 pub use network::{Bridge, Dhcp, Forward, Ip, NatNetwork, NetworkXml, Range, Uplink};
 pub use storage::{
     Format, Origin, Place, PoolSource, PoolXml, SourceDevice, SourceHost, VolumeXml,
