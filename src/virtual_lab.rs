@@ -146,7 +146,10 @@ impl VirtualLabProvider {
     /// The toolstack of the hosts, and what of their entries it needs.
     fn managed(&self, entry: &mut HostEntry) -> Box<dyn Toolstack> {
         match self.manager {
-            Manager::Xl => Box::new(XlToolstack::default()),
+            Manager::Xl => {
+                entry.toolstack = "xl".to_owned();
+                Box::new(XlToolstack::default())
+            }
             #[cfg(feature = "libvirt")]
             Manager::Libvirt => {
                 entry.toolstack = "libvirt".to_owned();
