@@ -96,10 +96,10 @@ fn run_in(args: &Args, place: &Place, cancel: &CancelHandle) -> miette::Result<b
         Place::Sim => simulated(args, exploration)?,
         place => {
             let terminal = std::io::stderr().is_terminal();
-            let exploration = exploration.on_step(move |number, step| {
-                if terminal {
-                    anstream::eprint!("\r\x1b[K{number}: {step}");
-                }
+            // A log keeps each step: the last one is where it hangs.
+            let exploration = exploration.on_step(move |number, step| match terminal {
+                true => anstream::eprint!("\r\x1b[K{number}: {step}"),
+                false => anstream::eprintln!("{number}: {step}"),
             });
             let found = xenrt::block_on(async {
                 cancel_on_ctrl_c(cancel).into_diagnostic()?;
