@@ -8,6 +8,7 @@ mod source;
 mod tree;
 mod xml;
 mod yaml;
+mod yaml_prepare;
 
 pub(super) use source::Source;
 #[cfg(test)]
@@ -16,4 +17,5 @@ pub(super) use tree::{
     AttributeNode, NodeId, Span, TextNode, Tree, Written, refers, trim, trimmed,
 };
 pub(super) use xml::read;
-pub(super) use yaml::{Meaning, keys, parse as parse_yaml, translate};
+pub(super) use yaml::parse as parse_yaml;
+pub(super) use yaml_prepare::{Meaning, keys, translate};
