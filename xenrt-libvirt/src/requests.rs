@@ -127,11 +127,12 @@ async fn pass_on(
     };
     let after = match &done {
         Done::All { after } => *after,
-        Done::Deleted { .. } => Afterwards::Gone,
+        Done::Deleted { gone: true, .. } => Afterwards::Gone,
+        Done::Deleted { .. } => Afterwards::Unseen,
     };
     match (action, done) {
         (GuestAction::Rename(name), _) => guest.renamed(name),
-        (GuestAction::Delete, Done::Deleted { has_files }) => {
+        (GuestAction::Delete, Done::Deleted { has_files, .. }) => {
             host.shared.forget(guest.uuid);
             // Its address is kept there too.
             if has_files || guest.address.is_some() || guest.may_have_snapshots() {
@@ -154,6 +155,8 @@ pub(crate) enum Done {
     Deleted {
         /// Whether it may have files in its folder.
         has_files: bool,
+        /// Whether it was looked for then, and not found.
+        gone: bool,
     },
 }
 
@@ -208,7 +211,7 @@ impl Request {
             }
             GuestAction::Save(path) => crate::sys::save(&domain, path)?,
             GuestAction::Restore(path) => self.restore(connect, &domain, path)?,
-            GuestAction::Delete => return self.delete(&domain),
+            GuestAction::Delete => return self.delete(connect, &domain),
             GuestAction::Rename(name) => self.rename(connect, &domain, name)?,
             GuestAction::SetVcpus(vcpus) => self.set_vcpus(&domain, *vcpus)?,
             GuestAction::SetMemory(memory) => self.set_memory(connect, &domain, *memory)?,
@@ -282,7 +285,7 @@ impl Request {
         Ok(VirtDomain::domain_restore(connect, path)?)
     }
 
-    fn delete(&self, domain: &VirtDomain) -> Result<Done, Failure> {
+    fn delete(&self, connect: &Connect, domain: &VirtDomain) -> Result<Done, Failure> {
         if domain.is_active()? {
             if observe::power(domain)? != PowerState::Crashed {
                 return Err(self.refuse(ToolstackErrorKind::BadState, "it has a domain"));
@@ -300,7 +303,12 @@ impl Request {
             Driver::Xen => 0,
         };
         domain.undefine_flags(sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | more)?;
-        Ok(Done::Deleted { has_files })
+        let looked = match self.looks {
+            Looks::None => None,
+            Looks::Around { .. } => observe::find(connect, self.uuid).err(),
+        };
+        let gone = looked.is_some_and(|error| error.code() == ErrorNumber::NoDomain);
+        Ok(Done::Deleted { has_files, gone })
     }
 
     fn rename(&self, connect: &Connect, domain: &VirtDomain, name: &str) -> Result<(), Failure> {

@@ -49,7 +49,7 @@ fn became(connect: &Connect, request: &Request) -> Result<Option<Done>, Failure>
         Err(error)
             if error.code() == ErrorNumber::NoDomain && request.action == GuestAction::Delete =>
         {
-            return Ok(Some(Done::Deleted { has_files: true }));
+            return Ok(Some(Done::Deleted { has_files: true, gone: true }));
         }
         result => result?,
     };
