@@ -27,6 +27,8 @@ pub(crate) struct Observation {
     saved: Vec<Uuid>,
     /// The hypervisor's domains, dom0 and dying ones included.
     pub(crate) domains: Vec<ListedDomain>,
+    /// Whether an `xl` was there for the guest that was looked at, which has no domain.
+    kept: bool,
     /// The toolstack's configurations of the domains that were asked for.
     pub(crate) configs: Vec<DomainConfig>,
 }
@@ -50,11 +52,10 @@ pub(crate) async fn guest(
     let folder = q(&format!("{guests}/{uuid}"));
     let make = || {
         let script = Script::new().step(print_definition(&folder)).section("list").list();
+        let script = script.find(uuid).step(print_keeper(uuid));
         match depth {
             Depth::Power => script,
-            Depth::Whole => {
-                script.find(uuid).section("config").step("[ -z \"$id\" ] || xl list -l \"$id\"")
-            }
+            Depth::Whole => script.section("config").step("[ -z \"$id\" ] || xl list -l \"$id\""),
         }
     };
     look(shell, make, &format!("guest {uuid}")).await
@@ -90,6 +91,17 @@ fn print_definition(folder: &str) -> String {
     )
 }
 
+/// The line that says whether there is an `xl` that made the domain of a guest without one, and has
+/// not ended: it makes a new one when the guest reboots (xl.cfg(5), on_reboot), and the guest has not
+/// ended in between. One that took in a guest from elsewhere does not name it and is not found.
+fn print_keeper(uuid: Uuid) -> String {
+    let keeper = q(&format!("^[^ ]*xl (create|restore) .*/{uuid}/"));
+    format!(
+        "if [ -z \"$id\" ] && pgrep -f -- {keeper} >/dev/null 2>&1; then \
+         printf '\\n{SECTION}keeper\\n'; fi"
+    )
+}
+
 async fn look(shell: &dyn Shell, make: impl Fn() -> Script, object: &str) -> Result<Observation> {
     let mut tries = 0;
     loop {
@@ -109,6 +121,7 @@ fn understand(text: &str) -> Result<Observation> {
     let mut seen = Observation {
         definitions: Vec::new(),
         saved: Vec::new(),
+        kept: false,
         domains: Vec::new(),
         configs: Vec::new(),
     };
@@ -122,6 +135,7 @@ fn understand(text: &str) -> Result<Observation> {
                     found: part.trim().to_owned(),
                 })?)
             }
+            "keeper" => seen.kept = true,
             "list" => seen.domains = domain_list(part)?,
             "config" if part.trim().is_empty() => {}
             _ => seen.configs = domain_configs(part)?,
@@ -158,6 +172,7 @@ impl Observation {
     pub(crate) fn power(&self, uuid: Uuid) -> PowerState {
         match self.domain(uuid) {
             Some(domain) => domain.flags.power(),
+            None if self.kept => PowerState::Dying,
             None if self.saved(uuid) => PowerState::Suspended,
             None => PowerState::Halted,
         }

@@ -23,6 +23,7 @@ macro_rules! on_one_host {
 on_one_host! {
     every_verb_on_pv => |host| lifecycle::every_verb(host, GuestKind::Pv);
     every_verb_on_pvh => |host| lifecycle::every_verb(host, GuestKind::Pvh);
+    a_guest_that_reboots_has_not_ended => lifecycle::reboots_and_never_ends;
     a_suspended_guest_can_be_ended => lifecycle::ends_of_a_suspended_guest;
     #[ignore = "in `cargo xtask test nightly`"]
     nasty_names_reach_xl_as_they_are => lifecycle::nasty_names;

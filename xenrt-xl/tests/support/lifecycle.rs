@@ -1,9 +1,10 @@
 //! Power states, names and refusals.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use xenrt_core::Error;
-use xenrt_core::model::{Guest, GuestKind, Host, PowerState, ShutdownMode};
+use xenrt_core::model::{Guest, GuestAction, GuestKind, Host, PowerState, ShutdownMode};
 use xenrt_core::remote::{Command, ShellExt};
 
 use super::{booted, tiny};
@@ -70,6 +71,33 @@ pub(crate) async fn ends_of_a_suspended_guest(host: Arc<dyn Host>) {
     guest.wait_until_reachable().await.unwrap();
     guest.suspend().await.unwrap();
     guest.delete().await.unwrap();
+}
+
+/// Between the domain from before a reboot and the one from after it there is none, and the guest has
+/// not ended.
+pub(crate) async fn reboots_and_never_ends(host: Arc<dyn Host>) {
+    let guest = booted(&host, &tiny("rebooter", GuestKind::Pvh)).await;
+    let before = guest.domain().await.unwrap().unwrap().domid;
+    let shell = guest.shell().await.unwrap();
+    shell.run(&Command::shell_line("(sleep 1; reboot) >/dev/null 2>&1 &")).await.unwrap();
+    let (mut seen, mut gaps) = (Vec::new(), 0);
+    let started = Instant::now();
+    loop {
+        let (power, domain) = (guest.power_state().await.unwrap(), guest.domain().await.unwrap());
+        seen.push(power);
+        gaps += usize::from(domain.is_none());
+        if power == PowerState::Running && domain.is_some_and(|own| own.domid != before) {
+            break;
+        }
+        assert!(started.elapsed() < guest.deadlines().boot, "it does not reboot: {seen:?}");
+    }
+    assert!(!seen.contains(&PowerState::Halted), "{seen:?}, {gaps} looks saw no domain");
+    println!("{} looks, of which {gaps} saw no domain: {seen:?}", seen.len());
+    // One that is to go in the middle of a reboot goes, and does not come back.
+    guest.wait_until_reachable().await.unwrap();
+    guest.request(&GuestAction::Reboot).await.unwrap();
+    guest.ensure_deleted().await.unwrap();
+    assert!(host.domains().await.unwrap().iter().all(|own| own.name != "rebooter"));
 }
 
 /// Names that a shell, a configuration file or xl itself would take for something else.

@@ -39,17 +39,28 @@ pub(in crate::model) async fn ensure_deleted<G: Guest + ?Sized>(guest: &G) -> Re
 }
 
 async fn delete_as_it_is<G: Guest + ?Sized>(guest: &G) -> Result<()> {
-    let state = match guest.power_state().await {
+    let mut state = match guest.power_state().await {
         Ok(state) => state,
         Err(error) if error.toolstack_kind() == Some(ToolstackErrorKind::NoSuchObject) => {
             return Ok(());
         }
         Err(error) => return Err(error),
     };
+    if state == PowerState::Dying {
+        // It may be on its way through a reboot.
+        let waiting_for = format!("guest {} to have ended or to be back", guest.name());
+        state = wait_until(waiting_for, || async {
+            let seen = guest.power_state().await?;
+            Ok(match seen {
+                PowerState::Dying => Wait::NotYet(seen.to_string()),
+                _ => Wait::Done(seen),
+            })
+        })
+        .within(guest.deadlines().state)
+        .await?;
+    }
     if GuestAction::PowerOff.allowed_from().contains(&state) {
         guest.shutdown(ShutdownMode::Hard).await?;
-    } else if state == PowerState::Dying {
-        guest.wait_for_state(PowerState::Halted, guest.deadlines().state).await?;
     }
     guest.delete().await
 }
