@@ -249,7 +249,7 @@ pub fn host_entry(host: &VirtualHost) -> HostEntry {
             suspend: Duration::from_secs(180),
             migrate: Duration::from_secs(600),
             host_boot: Duration::from_secs(300),
-            command: Duration::from_secs(120),
+            command: Duration::from_secs(300),
         },
         attributes: attributes.into_iter().collect(),
     }
