@@ -19,7 +19,8 @@ pub enum PowerState {
     Suspended,
     /// Its domain ended by a crash and is kept for a look at it.
     Crashed,
-    /// Its domain has shut down or is being destroyed and has not gone yet.
+    /// Its domain has shut down or is being destroyed and has not gone yet; or it has gone, and the
+    /// toolstack is about to start the guest again.
     Dying,
 }
 
