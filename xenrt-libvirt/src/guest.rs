@@ -152,14 +152,9 @@ impl LibvirtGuest {
 
     /// A machine that is another one now, or gone, is not what was connected to.
     async fn drop_connections_of_the_past(&self, action: &GuestAction) {
-        let new_machine = matches!(
-            action,
-            GuestAction::Start
-                | GuestAction::StartPaused
-                | GuestAction::Reset
-                | GuestAction::Delete
-        );
-        if new_machine && let Some(address) = self.shared.expectation.get().address {
+        if action.ends_connections()
+            && let Some(address) = self.shared.expectation.get().address
+        {
             self.shared.host().drop_connections(address).await;
         }
     }

@@ -197,14 +197,9 @@ impl XapiGuest {
             }
             (_, asked) => asked?,
         };
-        let new_machine = matches!(
-            action,
-            GuestAction::Start
-                | GuestAction::StartPaused
-                | GuestAction::Reset
-                | GuestAction::Delete
-        );
-        if new_machine && let Some(address) = self.shared.expectation.get().address {
+        if action.ends_connections()
+            && let Some(address) = self.shared.expectation.get().address
+        {
             shared.drop_connections(address).await;
         }
         if *action == GuestAction::Delete {

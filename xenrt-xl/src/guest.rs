@@ -188,14 +188,9 @@ impl Guest for XlGuest {
         let _one = self.shared.one_request.lock().await;
         let host = self.xl_host();
         requests::carry_out(&host.shared, &host.dom0(), &self.shared, action).await?;
-        let new_machine = matches!(
-            action,
-            GuestAction::Start
-                | GuestAction::StartPaused
-                | GuestAction::Reset
-                | GuestAction::Delete
-        );
-        if new_machine && let Some(address) = self.shared.expectation.get().address {
+        if action.ends_connections()
+            && let Some(address) = self.shared.expectation.get().address
+        {
             host.shared.drop_connections(address).await;
         }
         Ok(())

@@ -103,6 +103,12 @@ impl GuestAction {
         }
     }
 
+    /// Whether the guest is another machine afterwards, or none: what was connected to its address
+    /// from here is gone with the one before.
+    pub fn ends_connections(&self) -> bool {
+        matches!(self, Self::Start | Self::StartPaused | Self::Reset | Self::Delete)
+    }
+
     /// That it is allowed for the guest of this name, which is in `state`.
     ///
     /// # Errors
