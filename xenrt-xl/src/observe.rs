@@ -93,7 +93,8 @@ fn print_definition(folder: &str) -> String {
 
 /// The line that says whether there is an `xl` that made the domain of a guest without one, and has
 /// not ended: it makes a new one when the guest reboots (xl.cfg(5), on_reboot), and the guest has not
-/// ended in between. One that took in a guest from elsewhere does not name it and is not found.
+/// ended in between. One that took in a guest from elsewhere does not name it and is not found; nor is
+/// any where dom0 has no pgrep(1).
 fn print_keeper(uuid: Uuid) -> String {
     let keeper = q(&format!("^[^ ]*xl (create|restore) .*/{uuid}/"));
     format!(
@@ -227,6 +228,8 @@ mod tests {
         let whole = format!("\n{SECTION}list\n{HEADER}{DOM0}");
         assert_eq!(understand(&whole).unwrap().power(Uuid::nil()), PowerState::Running);
         assert_eq!(understand(&whole).unwrap().power(Uuid::max()), PowerState::Halted);
+        let kept = format!("{whole}\n{SECTION}keeper\n");
+        assert_eq!(understand(&kept).unwrap().power(Uuid::max()), PowerState::Dying);
         for cut_off in ["", &whole[..whole.len() - DOM0.len()], "\n"] {
             let error = understand(cut_off).unwrap_err();
             assert!(matches!(error, Error::UnexpectedOutput { .. }), "{cut_off:?}: {error}");

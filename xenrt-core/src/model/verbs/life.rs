@@ -39,30 +39,32 @@ pub(in crate::model) async fn ensure_deleted<G: Guest + ?Sized>(guest: &G) -> Re
 }
 
 async fn delete_as_it_is<G: Guest + ?Sized>(guest: &G) -> Result<()> {
-    let mut state = match guest.power_state().await {
-        Ok(state) => state,
-        Err(error) if error.toolstack_kind() == Some(ToolstackErrorKind::NoSuchObject) => {
-            return Ok(());
-        }
-        Err(error) => return Err(error),
-    };
-    if state == PowerState::Dying {
+    let mut state = state_unless_gone(guest).await?;
+    if state == Some(PowerState::Dying) {
         // It may be on its way through a reboot.
         let waiting_for = format!("guest {} to have ended or to be back", guest.name());
         state = wait_until(waiting_for, || async {
-            let seen = guest.power_state().await?;
-            Ok(match seen {
-                PowerState::Dying => Wait::NotYet(seen.to_string()),
-                _ => Wait::Done(seen),
+            Ok(match state_unless_gone(guest).await? {
+                Some(PowerState::Dying) => Wait::NotYet(PowerState::Dying.to_string()),
+                seen => Wait::Done(seen),
             })
         })
         .within(guest.deadlines().state)
         .await?;
     }
+    let Some(state) = state else { return Ok(()) };
     if GuestAction::PowerOff.allowed_from().contains(&state) {
         guest.shutdown(ShutdownMode::Hard).await?;
     }
     guest.delete().await
+}
+
+async fn state_unless_gone<G: Guest + ?Sized>(guest: &G) -> Result<Option<PowerState>> {
+    match guest.power_state().await {
+        Ok(state) => Ok(Some(state)),
+        Err(error) if error.toolstack_kind() == Some(ToolstackErrorKind::NoSuchObject) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 pub(in crate::model) async fn rename<G: Guest + ?Sized>(guest: &G, name: &str) -> Result<()> {
