@@ -96,10 +96,13 @@ pub fn compare_guest(
         Some(Some(domain)) if expected.power.has_domain() => {
             differences.equal(View::Hypervisor, "power state", expected.power, domain.power);
             // What the guest's own kernel and drivers have to do is not done before they are up: Xen
-            // counts the vCPUs that were brought up, and QEMU keeps the most memory for the guest
-            // until some is given back.
+            // counts the vCPUs that were brought up - of a PV guest all that it can have, until it
+            // lets go of those that it should not use (Linux, drivers/xen/cpu_hotplug.c,
+            // setup_cpu_watcher) -, and QEMU keeps the most memory for the guest until some is given
+            // back.
             let up = expected.reachable;
-            if up || !(1..=expected.vcpus).contains(&domain.vcpus) {
+            let most = toolstack.map_or(0, |view| view.max_vcpus).max(expected.vcpus);
+            if up || !(1..=most).contains(&domain.vcpus) {
                 differences.equal(View::Hypervisor, "vCPUs", expected.vcpus, domain.vcpus);
             }
             if up || domain.memory < expected.memory {
@@ -259,6 +262,21 @@ mod tests {
         let differences =
             compare_guest(&expected(), Some(&toolstack), Some(Some(&domain)), Some(&inside));
         insta::assert_snapshot!(CheckReport { object: "guest \"g\"".into(), differences });
+    }
+
+    #[test]
+    fn a_guest_that_boots_may_have_all_vcpus_that_it_can_have_and_no_more() {
+        let (mut toolstack, mut domain, _) = views();
+        (toolstack.max_vcpus, domain.vcpus) = (4, 4);
+        let mut booting = expected();
+        booting.reachable = false;
+        let differences = |expected: &ExpectedGuest, domain: &DomainView| {
+            compare_guest(expected, Some(&toolstack), Some(Some(domain)), None).len()
+        };
+        assert_eq!(differences(&booting, &domain), 0);
+        assert_eq!(differences(&expected(), &domain), 1);
+        domain.vcpus = 5;
+        assert_eq!(differences(&booting, &domain), 1);
     }
 
     #[test]

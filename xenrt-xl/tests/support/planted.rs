@@ -23,6 +23,7 @@ pub(crate) async fn vcpus_above_one(host: Arc<dyn Host>) {
     assert_eq!(found_first, PLACE, "the search path of dom0 has another one first");
 
     let exploration = Exploration::new(7, 60).guests(1).most_tries(40);
+    let exploration = exploration.on_step(|number, step| eprintln!("{number}: {step}"));
     let found = explore(exploration, || async { Ok(vec![Arc::clone(&host)]) }).await.unwrap();
     println!("{found}");
     let failure = found.failure.expect("vCPUs above 1 are ignored");
