@@ -172,7 +172,9 @@ impl Definition {
         };
         let unwritten = |error| not_written(&format!("guest {:?}", self.name), &error);
         let mut tree = domain.to_element().map_err(unwritten)?;
-        Made::new(self.image.clone(), self.address).put_into(&mut tree).map_err(unwritten)?;
+        let chosen = (self.max_memory > self.memory).then(|| self.max_memory.as_kib());
+        let made = Made::new(self.image.clone(), self.address).with_max_memory_kib(chosen);
+        made.put_into(&mut tree).map_err(unwritten)?;
         if facts.driver == Driver::Qemu {
             // Without it nothing tells that a guest panicked; the address is that of the ISA device.
             let mut panic = Element::new("panic");

@@ -18,7 +18,7 @@ use crate::guest::GuestShared;
 use crate::host::LibvirtHost;
 use crate::observe;
 use crate::settle::{is_interrupted, settle};
-use crate::xml::{Domain, DomainKind, Element};
+use crate::xml::{Domain, DomainKind, Element, Made};
 use crate::{define, devices};
 
 /// Passes `action` to libvirt.
@@ -365,8 +365,9 @@ impl Request {
         Ok(())
     }
 
-    /// Of a halted guest whose maximum is what it has, the maximum follows in both directions: QEMU
-    /// starts a guest with its maximum, and only the guest's own driver gives back what is too much.
+    /// Of a halted guest whose maximum is what it has, the maximum follows in both directions, but
+    /// not below the one that was chosen for it: QEMU starts a guest with its maximum, and only the
+    /// guest's own driver gives back what is too much.
     fn set_memory(
         &self,
         connect: &Connect,
@@ -374,22 +375,22 @@ impl Request {
         memory: Memory,
     ) -> Result<(), Failure> {
         let (active, kib, info) = (domain.is_active()?, memory.as_kib(), domain.get_info()?);
-        let follows = !active && info.memory == info.max_mem;
-        if kib > info.max_mem || follows {
-            if active {
-                let all = Memory::kib(self.host_memory(connect)?);
-                let most = Memory::kib(info.max_mem);
-                let (kind, message) = match memory > all {
-                    true => (ToolstackErrorKind::OutOfMemory, format!("the host has {all}")),
-                    false => (
-                        ToolstackErrorKind::InvalidConfiguration,
-                        format!("while it runs it can have {most}, its maximum"),
-                    ),
-                };
-                return Err(self.refuse(kind, message));
-            }
+        if active && kib > info.max_mem {
+            let all = Memory::kib(self.host_memory(connect)?);
+            let most = Memory::kib(info.max_mem);
+            let (kind, message) = match memory > all {
+                true => (ToolstackErrorKind::OutOfMemory, format!("the host has {all}")),
+                false => (
+                    ToolstackErrorKind::InvalidConfiguration,
+                    format!("while it runs it can have {most}, its maximum"),
+                ),
+            };
+            return Err(self.refuse(kind, message));
+        }
+        if !active && (kib > info.max_mem || info.memory == info.max_mem) {
             let most = sys::VIR_DOMAIN_MEM_CONFIG | sys::VIR_DOMAIN_MEM_MAXIMUM;
-            domain.set_memory_flags(kib, most)?;
+            let chosen = self.chosen_maximum(domain)?.unwrap_or(0);
+            domain.set_memory_flags(kib.max(chosen), most)?;
         }
         // The driver for tests does not take both at once.
         if active {
@@ -399,6 +400,16 @@ impl Request {
             domain.set_memory_flags(kib, sys::VIR_DOMAIN_MEM_CONFIG)?;
         }
         Ok(())
+    }
+
+    /// In KiB; `None` where none was chosen, or somebody else made the guest.
+    fn chosen_maximum(&self, domain: &VirtDomain) -> Result<Option<u64>, Failure> {
+        let document = domain.get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?;
+        let not_understood =
+            |error| not_understood(&format!("the document of {}", self.object), &error);
+        let tree = Element::parse(&document).map_err(not_understood)?;
+        let made = Made::of(&tree).map_err(not_understood)?;
+        Ok(made.and_then(|made| made.max_memory_kib))
     }
 
     fn set_vcpus(&self, domain: &VirtDomain, vcpus: u32) -> Result<(), Failure> {

@@ -163,6 +163,7 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     mutant(Defect::MemoryNotApplied, &["resources.less_memory"]),
     mutant(Defect::MemoryForgottenAtBoot, &["resources.memory_of_halted"]),
+    mutant(Defect::MaximumFollowsMemory, &["resources.maximum_stays"]),
     mutant(Defect::DiskHotplugNotSeen, &["devices.attach_disk"]),
     mutant(Defect::DiskDetachNotSeen, &["devices.attach_disk", "devices.detach_disk"]),
     mutant(Defect::DetachLeavesFile, &["devices.detach_disk"]),

@@ -84,6 +84,10 @@ impl Program {
                 Verb::Suspend => lines.push(format!("{g}.suspend().await?;")),
                 Verb::Resume => lines.push(format!("{g}.resume().await?;")),
                 Verb::SetVcpus(vcpus) => lines.push(format!("{g}.set_vcpus({vcpus}).await?;")),
+                Verb::SetMemory(0) => lines.extend([
+                    format!("let memory = hosts[0].entry().image_for({image:?})?.memory;"),
+                    format!("{g}.set_memory(memory).await?;"),
+                ]),
                 Verb::SetMemory(more) => lines.extend([
                     format!("let memory = hosts[0].entry().image_for({image:?})?.memory.as_mib();"),
                     format!("{g}.set_memory(Memory::mib(memory + {more})).await?;"),

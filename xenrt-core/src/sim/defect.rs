@@ -105,6 +105,8 @@ pub enum Defect {
     MemoryNotApplied,
     /// A change of memory is lost with the next start.
     MemoryForgottenAtBoot,
+    /// The maximum of a halted guest's memory falls when its memory does.
+    MaximumFollowsMemory,
     /// A disk that is attached to a running guest is not seen in it.
     DiskHotplugNotSeen,
     /// A disk that is detached from a running guest is still seen in it.
@@ -261,6 +263,7 @@ impl Defect {
         Self::VcpusForgottenAtBoot,
         Self::MemoryNotApplied,
         Self::MemoryForgottenAtBoot,
+        Self::MaximumFollowsMemory,
         Self::DiskHotplugNotSeen,
         Self::DiskDetachNotSeen,
         Self::DetachLeavesFile,
@@ -382,6 +385,9 @@ impl Defect {
                 "a change of memory is noted by the toolstack and not passed to the hypervisor"
             }
             Self::MemoryForgottenAtBoot => "a change of memory is lost with the next start",
+            Self::MaximumFollowsMemory => {
+                "the maximum of a halted guest's memory falls when its memory does"
+            }
             Self::DiskHotplugNotSeen => {
                 "a disk that is attached to a running guest is not seen in it"
             }

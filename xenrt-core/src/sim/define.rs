@@ -58,6 +58,7 @@ impl Machine {
             vcpus,
             max_vcpus: spec.max_vcpus.max(spec.vcpus),
             memory,
+            max_memory: spec.max_memory.max(memory),
             disks: Vec::new(),
             storage,
             vifs: Vec::new(),

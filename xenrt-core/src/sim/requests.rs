@@ -420,6 +420,7 @@ impl Request<'_> {
         }
         let free = self.state.free_memory();
         let applied = !self.has(Defect::MemoryNotApplied);
+        let follows = self.has(Defect::MaximumFollowsMemory);
         let vm = self.vm(action.verb())?;
         let more = vm
             .domain
@@ -429,6 +430,12 @@ impl Request<'_> {
             let why = format!("{} more are needed, and {free} is free", Memory::bytes(more));
             return Err(self.refused(ToolstackErrorKind::OutOfMemory, action, &why));
         }
+        let most = vm.max_memory;
+        if vm.domain.is_some() && memory > most {
+            let why = format!("while it runs it can have {most}, its maximum");
+            return Err(self.refused(ToolstackErrorKind::InvalidConfiguration, action, &why));
+        }
+        vm.max_memory = if follows && vm.domain.is_none() { memory } else { most.max(memory) };
         vm.memory = memory;
         if let Some(domain) = vm.domain.as_mut().filter(|_| applied) {
             domain.memory = memory;

@@ -21,8 +21,12 @@ async fn a_guest_lives_through_every_verb() {
     let lab = slow_lab();
     let before = lab.everything().await;
     let host = lab.host(0);
-    let spec =
-        GuestSpec::new("web").image("debian").vcpus(1).max_vcpus(4).vif(VifSpec::on_default());
+    let spec = GuestSpec::new("web")
+        .image("debian")
+        .vcpus(1)
+        .max_vcpus(4)
+        .max_memory(Memory::mib(512))
+        .vif(VifSpec::on_default());
     let guest = host.create_guest(&spec).await.unwrap();
     guest.start().await.unwrap();
     guest.wait_until_reachable().await.unwrap();

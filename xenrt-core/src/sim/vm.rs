@@ -28,6 +28,7 @@ pub(super) struct Vm {
     pub(super) vcpus: u32,
     pub(super) max_vcpus: u32,
     pub(super) memory: Memory,
+    pub(super) max_memory: Memory,
     pub(super) disks: Vec<VmDisk>,
     /// The folder of the storage that its disks are made on, where that is not its own.
     pub(super) storage: Option<String>,

@@ -20,12 +20,21 @@ pub struct Made {
     /// The address that was chosen for it.
     #[serde(rename = "xenrt:address", skip_serializing_if = "Option::is_none")]
     pub address: Option<std::net::IpAddr>,
+    /// The maximum of its memory, in KiB, where one was chosen that is more than it began with.
+    #[serde(rename = "xenrt:max-memory-kib", skip_serializing_if = "Option::is_none")]
+    pub max_memory_kib: Option<u64>,
 }
 
 impl Made {
     /// Of a guest that this library made.
     pub fn new(image: Option<String>, address: Option<std::net::IpAddr>) -> Self {
-        Self { namespace: NAMESPACE, image, address }
+        Self { namespace: NAMESPACE, image, address, max_memory_kib: None }
+    }
+
+    /// The same with a maximum of its memory that was chosen.
+    #[must_use]
+    pub fn with_max_memory_kib(self, kib: Option<u64>) -> Self {
+        Self { max_memory_kib: kib, ..self }
     }
 
     /// What is in a domain's document; `None` where this library did not make it.
@@ -48,7 +57,13 @@ impl Made {
             let wrong = |_| XmlError::Unexpected(format!("the address {address:?} of a guest"));
             address.parse().map_err(wrong)
         });
-        Ok(Some(Self::new(text("image"), address.transpose()?)))
+        let most = text("max-memory-kib").map(|kib| {
+            kib.parse().map_err(|_| {
+                XmlError::Unexpected(format!("the maximum {kib:?} of a guest's memory"))
+            })
+        });
+        let made = Self::new(text("image"), address.transpose()?);
+        Ok(Some(made.with_max_memory_kib(most.transpose()?)))
     }
 
     /// Puts it into a domain's document, beside what others keep there.
@@ -72,6 +87,7 @@ mod tests {
         let mut tree = Element::parse(ODD).unwrap();
         assert_eq!(Made::of(&tree).unwrap(), None);
         let made = Made::new(Some("tiny".into()), Some("10.0.0.7".parse().unwrap()));
+        let made = made.with_max_memory_kib(Some(196_608));
         made.put_into(&mut tree).unwrap();
         let again = Element::parse(&tree.to_xml()).unwrap();
         assert_eq!(Made::of(&again).unwrap(), Some(made));

@@ -125,6 +125,25 @@ pub(super) const CHECKS: &[Check] = &[
         },
     ),
     Check::boots(
+        "resources.maximum_stays",
+        "the maximum that was chosen stays when a halted guest is given all of it and less again",
+        |cx| {
+            Box::pin(async move {
+                let full = cx.host().entry().image_for(&cx.image)?.memory;
+                let more = Memory::mib(full.as_mib() + 64);
+                let guest = cx.own_up_as(&cx.spec("a").memory(full).max_memory(more)).await?;
+                guest.shutdown(ShutdownMode::Hard).await?;
+                guest.set_memory(more).await?;
+                guest.set_memory(full).await?;
+                guest.start().await?;
+                guest.wait_until_reachable().await?;
+                guest.set_memory(more).await?;
+                Ok(guest.check().await?)
+            })
+        },
+    )
+    .needs(&[Ability::MemoryHotplug]),
+    Check::boots(
         "resources.memory_beyond_host",
         "a running guest cannot be given more memory than its host has",
         |cx| {
