@@ -213,7 +213,7 @@ impl Request {
             GuestAction::Restore(path) => self.restore(connect, &domain, path)?,
             GuestAction::Delete => return self.delete(connect, &domain),
             GuestAction::Rename(name) => self.rename(connect, &domain, name)?,
-            GuestAction::SetVcpus(vcpus) => self.set_vcpus(&domain, *vcpus)?,
+            GuestAction::SetVcpus(vcpus) => self.set_vcpus(connect, &domain, *vcpus)?,
             GuestAction::SetMemory(memory) => self.set_memory(connect, &domain, *memory)?,
             _ => {
                 let message = "this version of the library does not know that request";
@@ -402,6 +402,26 @@ impl Request {
         Ok(())
     }
 
+    /// Changes the vCPUs in the definition of a halted domain.
+    fn define_with_vcpus(
+        &self,
+        connect: &Connect,
+        domain: &VirtDomain,
+        vcpus: u32,
+    ) -> Result<(), Failure> {
+        let flags = sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE;
+        let most = vcpus.max(
+            domain.get_vcpus_flags(sys::VIR_DOMAIN_VCPU_CONFIG | sys::VIR_DOMAIN_VCPU_MAXIMUM)?,
+        );
+        let mut document = Element::parse(&domain.get_xml_desc(flags)?)
+            .map_err(|error| not_understood(&format!("the document of {}", self.object), &error))?;
+        let element = document.child_mut("vcpu");
+        element.set_text(most.to_string());
+        element.set_attribute("current", vcpus.to_string());
+        VirtDomain::define_xml(connect, &document.to_xml())?;
+        Ok(())
+    }
+
     /// In KiB; `None` where none was chosen, or somebody else made the guest.
     fn chosen_maximum(&self, domain: &VirtDomain) -> Result<Option<u64>, Failure> {
         let document = domain.get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?;
@@ -412,8 +432,22 @@ impl Request {
         Ok(made.and_then(|made| made.max_memory_kib))
     }
 
-    fn set_vcpus(&self, domain: &VirtDomain, vcpus: u32) -> Result<(), Failure> {
+    fn set_vcpus(&self, connect: &Connect, domain: &VirtDomain, vcpus: u32) -> Result<(), Failure> {
         let active = domain.is_active()?;
+        // libvirt's Xen driver sets no more vCPUs than there are processors (libvirt,
+        // src/libxl/libxl_driver.c, libxlDomainSetVcpusFlags), and starts guests with more.
+        if self.driver == Driver::Xen {
+            let processors = connect.get_max_vcpus(None)?;
+            if vcpus > processors && active {
+                return Err(cannot_set_vcpus(format!(
+                    "libvirt gives a guest of Xen that runs no more vCPUs than its host has \
+                     processors ({processors}); a halted one can be set to more"
+                )));
+            }
+            if vcpus > processors {
+                return self.define_with_vcpus(connect, domain, vcpus);
+            }
+        }
         let (config, maximum) = (sys::VIR_DOMAIN_VCPU_CONFIG, sys::VIR_DOMAIN_VCPU_MAXIMUM);
         if !active && vcpus > domain.get_vcpus_flags(config | maximum)? {
             domain.set_vcpus_flags(vcpus, config | maximum)?;
@@ -455,9 +489,13 @@ fn require_removable_vcpus(domain: &VirtDomain) -> Result<(), Failure> {
     if document.kind != DomainKind::Qemu {
         return Ok(());
     }
-    Err(Failure::Own(Error::Unsupported {
+    Err(cannot_set_vcpus(KEEPS_VCPUS.to_owned()))
+}
+
+fn cannot_set_vcpus(reason: String) -> Failure {
+    Failure::Own(Error::Unsupported {
         toolstack: TOOLSTACK.to_owned(),
         ability: Ability::VcpuHotplug,
-        reason: Some(KEEPS_VCPUS.to_owned()),
-    }))
+        reason: Some(reason),
+    })
 }

@@ -1,5 +1,6 @@
 //! What an exploration found.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::program::Program;
@@ -24,6 +25,9 @@ pub struct Found {
     pub seed: u64,
     /// The steps that were run.
     pub steps: usize,
+    /// What the toolstack cannot do to guests in the state that they were in, with the reason that it
+    /// gave, and how many steps that were. Nothing may have changed by them.
+    pub absent: BTreeMap<String, usize>,
     /// Whether it was [cancelled](super::Exploration::cancelled_by) before its end.
     pub cancelled: bool,
     /// What was wrong, where something was.
@@ -34,7 +38,11 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(failure) = &self.failure else {
             let how = if self.cancelled { ", then cancelled" } else { "" };
-            return writeln!(f, "seed {}: {} steps{how}, nothing wrong", self.seed, self.steps);
+            writeln!(f, "seed {}: {} steps{how}, nothing wrong", self.seed, self.steps)?;
+            for (reason, steps) in &self.absent {
+                writeln!(f, "{steps} of them refused: {reason}")?;
+            }
+            return Ok(());
         };
         writeln!(
             f,

@@ -115,13 +115,14 @@ where
     let seed = exploration.seed;
     let can_cut = exploration.cut.is_some();
     let program = Program::draw(seed, exploration.steps, exploration.guests, &given, can_cut);
-    let (at, message) = match run(&exploration, &given, &program).await? {
+    let mut absent = BTreeMap::new();
+    let (at, message) = match run(&exploration, &given, &program, &mut absent).await? {
         Ended::Well => {
             let steps = program.steps.len();
-            return Ok(Found { seed, steps, cancelled: false, failure: None });
+            return Ok(Found { seed, steps, absent, cancelled: false, failure: None });
         }
         Ended::Cancelled(steps) => {
-            return Ok(Found { seed, steps, cancelled: true, failure: None });
+            return Ok(Found { seed, steps, absent, cancelled: true, failure: None });
         }
         Ended::Wrong(at, message) => (at, message),
     };
@@ -132,9 +133,8 @@ where
         let given = hosts();
         let exploration = &exploration;
         async move {
-            let Ended::Wrong(at, message) = run(exploration, &given.await?, &program).await? else {
-                return Ok(None);
-            };
+            let ended = run(exploration, &given.await?, &program, &mut BTreeMap::new()).await?;
+            let Ended::Wrong(at, message) = ended else { return Ok(None) };
             // Another verb that fails is another problem, which must not take the place of this one.
             let verb = std::mem::discriminant(&program.steps[at].verb);
             let same = verb == std::mem::discriminant(&failing);
@@ -144,7 +144,7 @@ where
     let (program, message, tries) = shrink(program, message, exploration.most_tries, again).await?;
     let failure = Failure { program, message, found_after: steps, tries };
     let cancelled = exploration.cancel.is_cancelled();
-    Ok(Found { seed, steps, cancelled, failure: Some(failure) })
+    Ok(Found { seed, steps, absent, cancelled, failure: Some(failure) })
 }
 
 /// A guest at work.
@@ -166,11 +166,12 @@ enum Ended {
     Wrong(usize, String),
 }
 
-/// Runs a program. All guests are removed.
+/// Runs a program. All guests are removed. What cannot be done is counted in `absent`.
 async fn run(
     exploration: &Exploration,
     hosts: &[Arc<dyn Host>],
     program: &Program,
+    absent: &mut BTreeMap<String, usize>,
 ) -> Result<Ended> {
     let Some(first) = hosts.first() else {
         return Err(Error::lab("an exploration needs a host"));
@@ -191,12 +192,16 @@ async fn run(
             told(at, step);
         }
         let seen = async {
-            let done = take(exploration, hosts, &image, &model, &mut players, step).await;
-            model.apply(step);
-            match done {
-                Ok(()) => look(hosts, &model, &players, step).await,
-                Err(error) => Err(format!("{step} failed: {error}")),
+            match take(exploration, hosts, &image, &model, &mut players, step).await {
+                Ok(()) => model.apply(step),
+                // Some of what a toolstack can do it cannot do in every state; that is no failure
+                // where it says why and leaves everything as it was.
+                Err(Error::Unsupported { reason: Some(reason), .. }) => {
+                    *absent.entry(format!("{:?}: {reason}", step.verb)).or_default() += 1;
+                }
+                Err(error) => return Err(format!("{step} failed: {error}")),
             }
+            look(hosts, &model, &players, step).await
         };
         let seen = tokio::select! {
             biased;

@@ -168,6 +168,20 @@ pub(super) const CHECKS: &[Check] = &[
         })
     }),
     Check::quick(
+        "resources.most_vcpus_of_halted",
+        "a halted guest can be set to 8 vCPUs, however few processors its host has",
+        |cx| {
+            Box::pin(async move {
+                let guest = cx.host().create_guest(&cx.spec("a").vcpus(1).max_vcpus(8)).await?;
+                guest.set_vcpus(8).await?;
+                let view = guest.view().await?;
+                same("its vCPUs, and the most", (view.vcpus, view.max_vcpus), (8, 8))?;
+                guest.start().await?;
+                has_online(&guest, 8).await
+            })
+        },
+    ),
+    Check::quick(
         "resources.free_memory",
         "the memory of a guest is taken from its host and given back",
         |cx| {
