@@ -51,6 +51,8 @@ struct GuestState {
     definition: Definition,
     /// The host that it is on.
     host: Arc<HostShared>,
+    /// Where it is being moved to, or was when that was cut off.
+    moving_to: Option<Arc<HostShared>>,
     /// The domain that was seen last.
     domid: Option<u32>,
     /// Whether it was deleted. Only needed for guests that have no definition on the host.
@@ -71,7 +73,13 @@ impl GuestShared {
             kind: definition.kind,
             image: definition.image.clone(),
             expectation: Expectation::new(definition.expected(view)),
-            state: Mutex::new(GuestState { definition, host, domid: None, deleted: false }),
+            state: Mutex::new(GuestState {
+                definition,
+                host,
+                moving_to: None,
+                domid: None,
+                deleted: false,
+            }),
             sweeps: Sweeps::default(),
         }
     }
@@ -99,6 +107,11 @@ impl GuestShared {
     /// Notes that it is on another host now.
     pub(crate) fn moved_to(&self, host: Arc<HostShared>) {
         self.state().host = host;
+    }
+
+    /// Notes where it is being moved to, or that it is on one host again.
+    pub(crate) fn moving_to(&self, host: Option<Arc<HostShared>>) {
+        self.state().moving_to = host;
     }
 
     /// Notes that it was deleted.
@@ -133,8 +146,33 @@ impl XlGuest {
         }
     }
 
+    /// Has a migration that was cut off end on one of both hosts. Whoever asks for it has
+    /// `one_request`.
+    async fn settle(&self) {
+        let target = self.shared.state().moving_to.clone();
+        if let Some(shared) = target {
+            let target = XlHost { shared, scope: self.scope.clone() };
+            if let Err(error) = migration::settle(&self.xl_host(), &self.shared, &target).await {
+                tracing::warn!(
+                    %error,
+                    guest = self.name(),
+                    target = target.name(),
+                    "what is left of a migration that was cut off is not known"
+                );
+            }
+        }
+    }
+
+    /// The same where no request is under way: one that moves it settles that itself.
+    async fn settle_between_requests(&self) {
+        if let Ok(_one) = self.shared.one_request.try_lock() {
+            self.settle().await;
+        }
+    }
+
     /// Looks at it, and notes the definition that was found.
     async fn observe(&self, depth: Depth) -> Result<(Observation, Definition)> {
+        self.settle_between_requests().await;
         let host = self.xl_host();
         let uuid = self.shared.uuid;
         let seen = observe::guest(&host.dom0(), &host.shared.guests_folder(), uuid, depth).await?;
@@ -186,6 +224,7 @@ impl Guest for XlGuest {
 
     async fn request(&self, action: &GuestAction) -> Result<()> {
         let _one = self.shared.one_request.lock().await;
+        self.settle().await;
         let host = self.xl_host();
         requests::carry_out(&host.shared, &host.dom0(), &self.shared, action).await?;
         if action.ends_connections()
@@ -207,6 +246,7 @@ impl Guest for XlGuest {
     }
 
     async fn domain(&self) -> Result<Option<DomainView>> {
+        self.settle_between_requests().await;
         let command = Command::new("xl").args(["list", "-v"]).deadline(Duration::from_secs(60));
         let dom0 = self.xl_host().dom0();
         let text = error::text(&dom0, &command, "look at", &self.shared.object()).await?;
@@ -248,6 +288,7 @@ impl Guest for XlGuest {
 
     async fn request_migration(&self, target: &Arc<dyn Host>) -> Result<()> {
         let _one = self.shared.one_request.lock().await;
+        self.settle().await;
         let (seen, definition) = self.observe(Depth::Whole).await?;
         let view = seen.view(&definition);
         if view.power != PowerState::Running {

@@ -2,11 +2,13 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
+use uuid::Uuid;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{Ability, GuestKind, GuestView, Host};
-use xenrt_core::remote::ShellExt;
-use xenrt_core::{Error, Result};
+use xenrt_core::remote::Command;
+use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::define::{self, Wanted};
 use crate::definition::Definition;
@@ -36,7 +38,8 @@ fn unsupported(reason: String) -> Error {
 /// Moves a running guest to `target`, and its definition with it.
 ///
 /// The definition is at the target before the guest is, and leaves the source after it has: at no
-/// time is there a guest without one.
+/// time is there a guest without one. However it ends, the guest is on one host afterwards, and
+/// nothing of it on the other.
 pub(crate) async fn migrate(
     source: &XlHost,
     guest: &Arc<GuestShared>,
@@ -55,11 +58,14 @@ pub(crate) async fn migrate(
     }
     possible(source, definition, view, target)?;
     let (here, there) = (source.dom0(), target.dom0());
-    let moves = guest.own && !source.entry().shares(target.entry(), &source.shared.guests_folder());
-    if moves {
+    guest.moving_to(Some(Arc::clone(&target.shared)));
+    if definition_moves(source, guest, target) {
         let wanted = definition.address.map_or(Wanted::Nothing, Wanted::This);
         let name = &definition.name;
-        define::reserve(&target.shared, &there, guest.uuid, name, &wanted).await?;
+        define::reserve(&target.shared, &there, guest.uuid, name, &wanted).await.inspect_err(
+            // What stands there already is not the guest's.
+            |_| guest.moving_to(None),
+        )?;
         let folder = q(&target.shared.guest_folder(guest.uuid));
         let write = Script::new()
             .step(format!("umask 077; cd -- {folder}"))
@@ -67,38 +73,134 @@ pub(crate) async fn migrate(
             .command()
             .stdin(definition.to_json()?);
         if let Err(error) = error::run(&there, &write, "define", &guest.object()).await {
-            let undone = define::release(&target.shared, &there, guest.uuid).await;
-            return Err(undone.err().unwrap_or(error));
+            settle(source, guest, target).await?;
+            return Err(error);
         }
     }
+    // An empty command has xl carry out the next word as a line of shell (xl(1), migrate -s).
     let ssh = source.entry().attributes.get(SSH).map_or(DEFAULT_SSH, String::as_str);
     let address = migration_address(target);
+    let receive = format!("env {} xl migrate-receive", mark(guest.uuid));
+    let line = format!("exec {ssh} {} {receive}", q(&address));
     let command = Script::new()
         .domain(guest.uuid)
         .require_domain()
-        .step(format!("xl migrate -s {} \"$id\" {}", q(ssh), q(&address)))
+        .step(format!("xl migrate -s '' \"$id\" {}", q(&line)))
         .command()
         .deadline(source.entry().deadlines.migrate);
-    if let Err(error) = error::run(&here, &command, "migrate", &guest.object()).await {
-        // Where the guest is now decides which definition must go.
-        // Where nobody can say, both stay.
-        if moves && matches!(has_domain(target, guest).await, Ok(false)) {
+    let moved = error::run(&here, &command, "migrate", &guest.object()).await;
+    match (settle(source, guest, target).await, moved) {
+        (Ok(On::Target), Ok(_)) => Ok(()),
+        (Ok(On::Target), Err(error)) => {
+            tracing::warn!(%error, "a guest has arrived, and xl says that its migration failed");
+            Ok(())
+        }
+        (Ok(On::Source), Err(error)) => Err(error),
+        (Ok(On::Source), Ok(_)) => Err(error::refusal(
+            ToolstackErrorKind::NoSuchObject,
+            "migrate",
+            &guest.object(),
+            format!("xl says that it was moved, and host {:?} does not have it", target.name()),
+        )),
+        // What failed first is what it is about.
+        (Err(unsettled), Err(error)) => {
+            tracing::warn!(%unsettled, "where a guest is whose migration failed is not known");
+            Err(error)
+        }
+        (Err(unsettled), Ok(_)) => Err(unsettled),
+    }
+}
+
+/// Whether the host that a guest moves to needs a definition of its own.
+fn definition_moves(source: &XlHost, guest: &GuestShared, target: &XlHost) -> bool {
+    guest.own && !source.entry().shares(target.entry(), &source.shared.guests_folder())
+}
+
+/// What the `xl` that takes in a guest has in its environment, and all that it begins.
+pub(crate) fn mark(uuid: Uuid) -> String {
+    format!("XENRT_MIGRATION={uuid}")
+}
+
+/// Where a guest is whose migration has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum On {
+    /// Where it was, if it is anywhere.
+    Source,
+    /// Where it was to be.
+    Target,
+}
+
+/// Looks where a guest is whose migration has ended, one way or another, and leaves it and its
+/// definition on that host alone.
+///
+/// Until it has told the source that it has all of the guest, `xl migrate-receive` keeps it paused
+/// under the name `NAME--incoming`; one that has another name has been let go (xl 4.17,
+/// `xl_migrate.c`). A receiver whose connection does not end would wait for hours, and is ended.
+///
+/// # Errors
+/// When that cannot be known: a host that cannot be asked, or a guest that runs on both. It can be
+/// asked again.
+pub(crate) async fn settle(
+    source: &XlHost,
+    guest: &Arc<GuestShared>,
+    target: &XlHost,
+) -> Result<On> {
+    let (here, there) = (source.dom0(), target.dom0());
+    let name = guest.definition().name;
+    let receiver = end_receiver(guest.uuid, &name);
+    let arrived = error::text(&there, &receiver, "migrate", &guest.object()).await?;
+    let moves = definition_moves(source, guest, target);
+    if arrived.trim() != ARRIVED {
+        if moves {
             define::release(&target.shared, &there, guest.uuid).await?;
         }
-        return Err(error);
+        guest.moving_to(None);
+        return Ok(On::Source);
     }
+    let clear = Script::new()
+        .domain(guest.uuid)
+        .step("case \"$id $state\" in ' '*|*d) exit 0;; esac")
+        .step(format!("away={}", q(&format!("{name}--migratedaway"))))
+        .step("[ \"$(xl domname \"$id\")\" = \"$away\" ] || refuse BadState 'it is on both hosts'")
+        .step("xl destroy \"$id\"")
+        .command();
+    error::run(&here, &clear, "migrate", &guest.object()).await?;
     if moves {
         define::release(&source.shared, &here, guest.uuid).await?;
     }
     guest.moved_to(Arc::clone(&target.shared));
+    guest.moving_to(None);
     source.shared.forget(guest.uuid);
     target.shared.take_in(guest);
-    Ok(())
+    Ok(On::Target)
 }
 
-async fn has_domain(host: &XlHost, guest: &GuestShared) -> Result<bool> {
-    let script = Script::new().domain(guest.uuid).step("echo \"$id\"");
-    Ok(!host.dom0().text(&script.command()).await?.is_empty())
+/// What [`end_receiver`] prints of a guest that has arrived.
+const ARRIVED: &str = "arrived";
+
+/// The command that ends what takes in a guest, if it has not taken in all of it.
+fn end_receiver(uuid: Uuid, name: &str) -> Command {
+    let mark = q(&format!("^{}$", mark(uuid)));
+    let incoming = q(&format!("{name}--incoming"));
+    // One that goes away just now has no name.
+    let arrived = format!(
+        "case \"$id $state\" in ' '*|*d) ;; *) case $(xl domname \"$id\" 2>/dev/null) in \
+         ''|{incoming}) ;; *) echo {ARRIVED}; exit 0 ;; esac ;; esac"
+    );
+    Script::new()
+        .domain(uuid)
+        .step(&arrived)
+        .step(format!("receivers() {{ grep -lsz -- {mark} /proc/[0-9]*/environ || true; }}"))
+        .step("tries=0; while all=$(receivers); [ -n \"$all\" ]; do")
+        .step("[ $tries -lt 100 ] || refuse TimedOut 'what takes it in does not end'")
+        .step("for one in $all; do one=${one#/proc/}; kill \"${one%/environ}\" 2>/dev/null || true; done")
+        .step("tries=$((tries + 1)); sleep 0.1; done")
+        // It may have been let go before it was ended.
+        .domain(uuid)
+        .step(&arrived)
+        .step("case \"$id $state\" in ' '*|*d) ;; *) xl destroy \"$id\" ;; esac")
+        .command()
+        .deadline(Duration::from_secs(120))
 }
 
 /// Refuses, before anything is done, what cannot work.

@@ -9,6 +9,7 @@ use xenrt_core::{Error, Result, ToolstackErrorKind};
 
 use crate::definition::Definition;
 use crate::error;
+use crate::migration;
 use crate::parse::{DomainConfig, ListedDomain, SECTION, domain_configs, domain_list, sections};
 use crate::script::{Script, q};
 
@@ -93,13 +94,14 @@ fn print_definition(folder: &str) -> String {
 
 /// The line that says whether there is an `xl` that made the domain of a guest without one, and has
 /// not ended: it makes a new one when the guest reboots (xl.cfg(5), on_reboot), and the guest has not
-/// ended in between. One that took in a guest from elsewhere does not name it and is not found; nor is
-/// any where dom0 has no pgrep(1).
+/// ended in between. One that took in a migrated guest has a mark for it; one that restored it from a
+/// file elsewhere does not name it and is not found, nor is any where dom0 has no pgrep(1).
 fn print_keeper(uuid: Uuid) -> String {
     let keeper = q(&format!("^[^ ]*xl (create|restore) .*/{uuid}/"));
+    let mark = q(&format!("^{}$", migration::mark(uuid)));
     format!(
-        "if [ -z \"$id\" ] && pgrep -f -- {keeper} >/dev/null 2>&1; then \
-         printf '\\n{SECTION}keeper\\n'; fi"
+        "if [ -z \"$id\" ] && {{ pgrep -f -- {keeper} >/dev/null 2>&1 || \
+         grep -qsz -- {mark} /proc/[0-9]*/environ; }}; then printf '\\n{SECTION}keeper\\n'; fi"
     )
 }
 
