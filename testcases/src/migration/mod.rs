@@ -1,5 +1,7 @@
 //! Tests of live migration.
 
+mod interrupted;
+
 use xenrt::prelude::*;
 
 use crate::support::{

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use xenrt::sim::{Defect, Fault, SimAnswer, SimLab, SimLabBuilder};
 
@@ -61,9 +62,21 @@ impl Plant {
     }
 }
 
-/// What real hosts know and simulated ones do not: stress-ng.
+/// What real hosts know and simulated ones do not: stress-ng, and filters that cut a host off.
 pub(crate) fn teach(lab: &SimLab) {
     crate::wires::teach(lab);
+    let own = lab.clone();
+    lab.answer(move |place, line| {
+        let away = match line {
+            line if line.contains("reject with tcp reset") => Duration::from_secs(3600),
+            line if line.contains("delete table inet") => Duration::ZERO,
+            _ => return None,
+        };
+        for other in own.hosts().iter().filter(|host| host.name() != place.host) {
+            own.cut_connection(other.name(), away).unwrap();
+        }
+        None
+    });
     lab.answer(|_, line| match line {
         line if line.starts_with("command -v stress-ng") => {
             Some(SimAnswer::text("/usr/bin/stress-ng\n"))
@@ -77,7 +90,7 @@ pub(crate) fn teach(lab: &SimLab) {
 pub(crate) fn iperf(bytes: u64) -> Option<SimAnswer> {
     let (sent, bits) = (bytes * 5, bytes * 8);
     let line = format!("20261126120000,10.1.0.0,40000,10.0.0.1,5001,1,0.0-5.0,{sent},{bits}\n");
-    Some(SimAnswer::text(line).taking(std::time::Duration::from_secs(5)))
+    Some(SimAnswer::text(line).taking(Duration::from_secs(5)))
 }
 
 /// The answer of stress-ng, with a line of this severity.
@@ -86,7 +99,7 @@ pub(crate) fn stress_ng(severity: &str) -> Option<SimAnswer> {
         "stress-ng: {severity} [4242] cpu: something about the cpu stressor\n\
          stress-ng: metrc: [4242] cpu  4012  60.00  119.00  0.00  66.87  33.71\n"
     );
-    Some(SimAnswer::text(text).taking(std::time::Duration::from_secs(60)))
+    Some(SimAnswer::text(text).taking(Duration::from_secs(60)))
 }
 
 /// xenstored keeps 1 MiB each time that somebody looks.

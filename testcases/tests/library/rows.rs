@@ -140,6 +140,13 @@ pub(crate) fn rows() -> Vec<Row> {
         broken("memory.overcommit_refused", D::OvercommitsMemory, "a guest started with as much"),
         broken("memory.walk", D::MemoryForgottenAtBoot, "memory"),
         broken("migration.concurrent", D::MigrateLeavesSource, "to have let guest"),
+        row(
+            "migration.interrupted",
+            Plant::When("a guest whose migration is cut off is left crashed", "tcp reset", || {
+                Fault::crash_guest().call(SimCall::View).times(1)
+            }),
+            "Crashed",
+        ),
         broken("migration.life_goes_on", D::RebootIgnored, "to have rebooted"),
         broken("migration.migrate", D::MigrateReboots, "booted anew instead of going on"),
         broken("migration.no_room", D::OvercommitsMemory, "moved to a host without room"),
