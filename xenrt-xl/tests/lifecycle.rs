@@ -68,5 +68,7 @@ macro_rules! on_two_hosts {
 on_two_hosts! {
     live_migration => migration::live;
     #[ignore = "in `cargo xtask test nightly`"]
+    a_migration_that_is_given_up_leaves_one_guest => migration::given_up;
+    #[ignore = "in `cargo xtask test nightly`"]
     migrations_that_cannot_be => migration::refused;
 }

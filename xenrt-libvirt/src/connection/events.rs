@@ -135,11 +135,18 @@ pub(super) fn begin_loop() -> Result<(), String> {
 fn run() {
     /// A loop that cannot go round must not take a processor.
     const BREATH: Duration = Duration::from_millis(100);
+    /// What happens within so short a time is told in one round: each round costs as much as a short
+    /// call. Answers do not wait for it, the thread that made a call reads them itself.
+    const GATHER: Duration = Duration::from_micros(500);
     loop {
-        if let Err(error) = round() {
-            tracing::warn!(%error, "libvirt's event loop");
-            std::thread::sleep(BREATH);
-        }
+        let pause = match round() {
+            Ok(()) => GATHER,
+            Err(error) => {
+                tracing::warn!(%error, "libvirt's event loop");
+                BREATH
+            }
+        };
+        std::thread::sleep(pause);
     }
 }
 

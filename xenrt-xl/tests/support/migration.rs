@@ -1,6 +1,7 @@
 //! Moving guests between hosts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use xenrt_core::Error;
 use xenrt_core::model::{Ability, DiskSpec, GuestKind, Host, Memory, ShutdownMode};
@@ -24,6 +25,23 @@ pub(crate) async fn live(source: Arc<dyn Host>, target: Arc<dyn Host>) {
     assert_eq!(there.uuid(), guest.uuid());
     guest.rename("moved").await.unwrap();
     guest.shutdown(ShutdownMode::Clean).await.unwrap();
+    guest.check().await.unwrap();
+}
+
+/// A migration that nobody waits for any more leaves the guest where it was, and nothing at the target;
+/// it can be moved afterwards.
+pub(crate) async fn given_up(source: Arc<dyn Host>, target: Arc<dyn Host>) {
+    let guest = booted(&source, &tiny("mover", GuestKind::Pvh)).await;
+    let moving = guest.migrate(&target);
+    tokio::time::timeout(Duration::from_secs(8), moving).await.expect_err("it moved in no time");
+    guest.check().await.unwrap();
+    assert_eq!(guest.host().name(), source.name());
+    let left = target.domains().await.unwrap();
+    assert!(left.iter().all(|domain| domain.uuid != Some(guest.uuid())), "{left:?}");
+    assert!(target.guests().await.unwrap().is_empty());
+    let receivers = Command::shell_line("pgrep -f '[m]igrate-receive' || true");
+    assert_eq!(target.dom0().text(&receivers).await.unwrap(), "");
+    guest.migrate(&target).await.unwrap();
     guest.check().await.unwrap();
 }
 
