@@ -240,7 +240,12 @@ impl Session<'_> {
                 }
                 SimAnswer::success()
             }
-            ["mkdir", ..] => SimAnswer::success(),
+            ["mkdir", rest @ ..] => {
+                for path in rest.iter().filter(|path| !path.starts_with('-')) {
+                    self.make_folder(path);
+                }
+                SimAnswer::success()
+            }
             ["reboot", ..] | ["systemctl", "reboot"] => {
                 self.go(Ahead::Reboot);
                 SimAnswer::success()
@@ -401,6 +406,14 @@ impl Session<'_> {
         }
         let file = Arc::from(bytes);
         self.with_files(path, |files| files.insert(path.to_owned(), file)).is_some()
+    }
+
+    /// There are folders where there are files; an empty one has itself.
+    fn make_folder(&self, path: &str) {
+        if self.guest.is_none() && !self.has_folder(path) {
+            let own = format!("{}/.", path.trim_end_matches('/'));
+            self.with_files(path, |files| files.insert(own, Arc::default()));
+        }
     }
 
     fn has_folder(&self, path: &str) -> bool {
