@@ -1,6 +1,7 @@
 //! Tests of virtual processors.
 
 use tokio::time::Instant;
+mod scheduler;
 mod share;
 
 use xenrt::prelude::*;

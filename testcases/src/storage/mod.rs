@@ -2,6 +2,7 @@
 
 mod concurrent;
 mod errors;
+mod full;
 mod hotplug;
 mod keeps;
 mod sizes;

@@ -6,8 +6,10 @@
 mod can_fail;
 mod documentation;
 mod plant;
+mod room;
 mod rows;
 mod run;
+mod schedule;
 mod sequences;
 mod wires;
 

@@ -9,6 +9,8 @@ use crate::plant::{
     Plant, dirty_disks, failure_hidden, fast_clocks, growing_xenstored, iperf, large_ping_lost,
     stress_ng,
 };
+use crate::room;
+use crate::schedule::{self, Broken};
 
 /// One test, and a fault that it must find.
 pub(crate) struct Row {
@@ -56,11 +58,28 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
 pub(crate) fn rows() -> Vec<Row> {
     use Defect as D;
     vec![
+        row(
+            "cpu.cap",
+            Plant::Answer("a cap does not hold", |lab| schedule::teach(lab, Broken::Caps)),
+            "has a cap of 30 % of a processor and used 100 %",
+        ),
         broken("cpu.fair_share", D::CpuTimeStands, "no guest used any processor time"),
         broken("cpu.hotplug", D::VcpusNotSeenInside, "vCPUs"),
         broken("cpu.kept_over_reboot", D::VcpusForgottenAtBoot, "vCPUs"),
+        row(
+            "cpu.pinning",
+            Plant::Answer("a vCPU runs where it may not", |lab| {
+                schedule::teach(lab, Broken::Pins);
+            }),
+            "may run on processor 0 alone, and was seen on {1}",
+        ),
         broken("cpu.time_accounting", D::CpuTimeStands, "are the least that is due"),
         broken("cpu.walk", D::VcpusForgottenAtBoot, "with 2 vCPUs"),
+        row(
+            "cpu.weights",
+            Plant::Answer("a weight does not count", |lab| schedule::teach(lab, Broken::Weights)),
+            "with 4 times the weight a guest got 1.0",
+        ),
         row(
             "host.busy_dom0",
             Plant::When("logins hang while dom0 is busy", "while :; do", || {
@@ -325,6 +344,13 @@ pub(crate) fn rows() -> Vec<Row> {
         row("storage.data_survives_restart", LOST_WRITE, "holds zeros"),
         row("storage.data_survives_suspend", LOST_WRITE, "holds zeros"),
         row("storage.disk_travels", LOST_WRITE, "holds zeros"),
+        row(
+            "storage.host_full",
+            Plant::Answer("a write to a disk without room is called done", |lab| {
+                room::teach(lab, true);
+            }),
+            "whose storage has no room for them",
+        ),
         row(
             "storage.io_error",
             Plant::Answer("a disk whose storage fails reads as zeros", failure_hidden),

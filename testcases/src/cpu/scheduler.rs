@@ -1,0 +1,347 @@
+//! What Xen's scheduler is told of a guest: where its vCPUs may run, its weight, its cap.
+
+use std::collections::BTreeSet;
+
+use tokio::time::Instant;
+use xenrt::prelude::*;
+
+use crate::support::{count, guest_spec, keep_busy, start_all, up};
+
+/// The vCPU of a guest is pinned to one processor of the host after the other while it is busy, and seen on
+/// that one alone; when it is let go it may run on all again.
+///
+/// Skipped where dom0 has no `xl`, and where the host has one processor.
+///
+/// Arguments: `distro` (generic-linux), `seconds` on each processor (6), `processors` at most (4).
+#[testcase(id = "cpu.pinning", timeout = "1h", tags("cpu", "scheduler"))]
+struct Pinning {
+    guest: Arc<dyn Guest>,
+    xen: Scheduler,
+    seconds: u32,
+    processors: u32,
+}
+
+#[async_trait]
+impl TestCase for Pinning {
+    async fn prepare(cx: &TestContext) -> Result<Self> {
+        let host = cx.default_host()?;
+        let xen = Scheduler::of(host.as_ref()).await?;
+        let (seconds, most) = (count(cx, "seconds", 6)?, count::<u32>(cx, "processors", 4)?);
+        let processors = host.info().await?.cpus.min(most);
+        if processors < 2 {
+            return Err(TestError::skip("the host has one processor, and all run on it"));
+        }
+        let guest = up(&host, &guest_spec(cx)?.vcpus(1)).await?;
+        Ok(Self { guest, xen, seconds, processors })
+    }
+
+    async fn run(&mut self, cx: &TestContext) -> Result {
+        let domain = domain_of(self.guest.as_ref()).await?;
+        for processor in 0..self.processors {
+            cx.step(format!("Pin it to processor {processor}, and keep it busy"));
+            self.xen.pin(domain, &processor.to_string()).await?;
+            let seen = self.seen_while_busy(domain).await?;
+            if seen != BTreeSet::from([processor]) {
+                return Err(TestError::product(format!(
+                    "guest {} may run on processor {processor} alone, and was seen on {seen:?}",
+                    self.guest.name()
+                )));
+            }
+        }
+        cx.step("Let it go");
+        self.xen.pin(domain, "all").await?;
+        let vcpus = self.xen.vcpus(domain).await?;
+        if vcpus.iter().any(|vcpu| vcpu.affinity != "all") {
+            let message = format!("after it was let go guest {} has {vcpus:?}", self.guest.name());
+            return Err(TestError::product(message));
+        }
+        Ok(self.guest.check().await?)
+    }
+}
+
+impl Pinning {
+    /// The processors on which it ran while it was busy.
+    async fn seen_while_busy(&self, domain: u32) -> Result<BTreeSet<u32>> {
+        let shell = self.guest.shell().await?;
+        let mut busy = std::pin::pin!(keep_busy(shell.as_ref(), 1, self.seconds));
+        let mut look = tokio::time::interval(Duration::from_secs(1));
+        let mut seen = BTreeSet::new();
+        loop {
+            tokio::select! {
+                done = &mut busy => {
+                    done?;
+                    break;
+                }
+                _ = look.tick() => {
+                    let vcpus = self.xen.vcpus(domain).await?;
+                    seen.extend(vcpus.iter().filter_map(|vcpu| vcpu.processor));
+                }
+            }
+        }
+        Ok(seen)
+    }
+}
+
+/// Two guests that want the same processor get of it what their weights say. The ratio is kept as a value.
+///
+/// Skipped where dom0 has no `xl`, and where Xen's scheduler knows no weights.
+///
+/// Arguments: `distro` (generic-linux), `ratio` of the weights (4), `seconds` (20), `tolerance`: by what
+/// factor the ratio may be wrong (1.6).
+#[testcase(
+    id = "cpu.weights",
+    timeout = "1h",
+    claims(host = "exclusive"),
+    tags("cpu", "scheduler")
+)]
+struct Weights {
+    guests: Vec<Arc<dyn Guest>>,
+    xen: Scheduler,
+    ratio: u32,
+    seconds: u32,
+    tolerance: f64,
+}
+
+/// What a guest has that was given none (Xen, credit and credit2).
+const WEIGHT: u32 = 256;
+
+#[async_trait]
+impl TestCase for Weights {
+    async fn prepare(cx: &TestContext) -> Result<Self> {
+        let host = cx.default_host()?;
+        let xen = Scheduler::of(host.as_ref()).await?;
+        xen.require_credit()?;
+        let (ratio, seconds) = (count(cx, "ratio", 4)?, count(cx, "seconds", 20)?);
+        let tolerance = cx.args().get_or("tolerance", 1.6)?;
+        let mut guests = Vec::new();
+        for _ in 0..2 {
+            guests.push(host.create_guest(&guest_spec(cx)?.vcpus(1)).await?);
+        }
+        start_all(&guests, 2).await?;
+        Ok(Self { guests, xen, ratio, seconds, tolerance })
+    }
+
+    async fn run(&mut self, cx: &TestContext) -> Result {
+        let [light, heavy] = self.guests.as_slice() else {
+            return Err(TestError::infrastructure("two guests were made"));
+        };
+        let domains = (domain_of(light.as_ref()).await?, domain_of(heavy.as_ref()).await?);
+        // The last processor: dom0 begins with the first ones.
+        let processor = (light.host().info().await?.cpus.max(1) - 1).to_string();
+        cx.step(format!(
+            "Have both on processor {processor}, one with {} times the weight",
+            self.ratio
+        ));
+        for (domain, weight) in [(domains.0, WEIGHT), (domains.1, WEIGHT * self.ratio)] {
+            self.xen.pin(domain, &processor).await?;
+            self.xen.set(domain, &["-w", &weight.to_string()]).await?;
+        }
+        let before = (self.xen.used(domains.0).await?, self.xen.used(domains.1).await?);
+        let shells = (light.shell().await?, heavy.shell().await?);
+        let (first, second) = tokio::join!(
+            keep_busy(shells.0.as_ref(), 1, self.seconds),
+            keep_busy(shells.1.as_ref(), 1, self.seconds)
+        );
+        first?;
+        second?;
+        let light = self.xen.used(domains.0).await? - before.0;
+        let heavy = self.xen.used(domains.1).await? - before.1;
+        let found = heavy / light.max(f64::EPSILON);
+        cx.value("ratio of processor time", found, "");
+        let wrong = (found / f64::from(self.ratio)).max(f64::from(self.ratio) / found);
+        if wrong > self.tolerance {
+            return Err(TestError::product(format!(
+                "with {} times the weight a guest got {found:.2} times the processor time \
+                 ({heavy:.1} s and {light:.1} s)",
+                self.ratio
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// A guest with a cap gets no more processor time than that, though nobody else wants it; without one it
+/// gets more.
+///
+/// Skipped where dom0 has no `xl`, and where Xen's scheduler knows no caps. Where the guest gets no more
+/// than the cap without it, the host is too busy to say anything, and the test is skipped.
+///
+/// Arguments: `distro` (generic-linux), `cap` in percent of a processor (30), `seconds` (15), `allowance`
+/// in percent of a processor (10).
+#[testcase(id = "cpu.cap", timeout = "1h", claims(host = "exclusive"), tags("cpu", "scheduler"))]
+struct Cap {
+    guest: Arc<dyn Guest>,
+    xen: Scheduler,
+    cap: u32,
+    seconds: u32,
+    allowance: u32,
+}
+
+#[async_trait]
+impl TestCase for Cap {
+    async fn prepare(cx: &TestContext) -> Result<Self> {
+        let host = cx.default_host()?;
+        let xen = Scheduler::of(host.as_ref()).await?;
+        xen.require_credit()?;
+        let (cap, seconds) = (count(cx, "cap", 30)?, count(cx, "seconds", 15)?);
+        let allowance = count(cx, "allowance", 10)?;
+        let guest = up(&host, &guest_spec(cx)?.vcpus(1)).await?;
+        Ok(Self { guest, xen, cap, seconds, allowance })
+    }
+
+    async fn run(&mut self, cx: &TestContext) -> Result {
+        let domain = domain_of(self.guest.as_ref()).await?;
+        cx.step(format!("Keep it busy with a cap of {} %", self.cap));
+        self.xen.set(domain, &["-c", &self.cap.to_string()]).await?;
+        let capped = self.share(domain).await?;
+        cx.value("with a cap", capped, "%");
+        cx.step("Keep it busy without");
+        self.xen.set(domain, &["-c", "0"]).await?;
+        let free = self.share(domain).await?;
+        cx.value("without a cap", free, "%");
+        let most = f64::from(self.cap + self.allowance);
+        if capped > most {
+            return Err(TestError::product(format!(
+                "guest {} has a cap of {} % of a processor and used {capped:.0} %",
+                self.guest.name(),
+                self.cap
+            )));
+        }
+        if free <= most {
+            let message = format!("without a cap it got {free:.0} % of a processor");
+            return Err(TestError::skip(format!("the host is too busy: {message}")));
+        }
+        Ok(self.guest.check().await?)
+    }
+}
+
+impl Cap {
+    /// How much of a processor it used while it was busy, in percent.
+    async fn share(&self, domain: u32) -> Result<f64> {
+        let shell = self.guest.shell().await?;
+        let (before, began) = (self.xen.used(domain).await?, Instant::now());
+        keep_busy(shell.as_ref(), 1, self.seconds).await?;
+        let (used, took) = (self.xen.used(domain).await? - before, began.elapsed().as_secs_f64());
+        Ok(used / took * 100.0)
+    }
+}
+
+async fn domain_of(guest: &dyn Guest) -> Result<u32> {
+    let missing = || TestError::product(format!("guest {} has no domain", guest.name()));
+    Ok(guest.domain().await?.ok_or_else(missing)?.domid)
+}
+
+/// Xen's scheduler, asked through dom0's `xl`, whichever toolstack manages the host.
+struct Scheduler {
+    dom0: Arc<dyn Shell>,
+    /// Its name: `credit2`.
+    name: String,
+}
+
+impl Scheduler {
+    /// Skips the test where dom0 has no `xl`.
+    async fn of(host: &dyn Host) -> Result<Self> {
+        let dom0 = host.dom0();
+        let info = dom0.execute(&Command::new("xl").arg("info").deadline(MINUTE)).await?;
+        if !info.status.success() {
+            let said = info.error_text();
+            let message = format!("dom0 has no xl to tell the scheduler anything: {}", said.trim());
+            return Err(TestError::skip(message));
+        }
+        let text = info.text();
+        let name =
+            text.lines().find_map(|line| line.strip_prefix("xen_scheduler")?.split_once(':'));
+        let name = name.map(|(_, name)| name.trim().to_owned());
+        Ok(Self { dom0, name: name.unwrap_or_default() })
+    }
+
+    fn require_credit(&self) -> Result {
+        match self.name.as_str() {
+            "credit" | "credit2" => Ok(()),
+            other => Err(TestError::skip(format!("Xen's scheduler is {other:?}, not credit2"))),
+        }
+    }
+
+    /// Has all vCPUs run on these processors alone, in the words of xl(1): `all`, `0`, `0-3`.
+    async fn pin(&self, domain: u32, processors: &str) -> Result {
+        let pin = Command::new("xl").args(["vcpu-pin", &domain.to_string(), "all", processors]);
+        self.dom0.run(&pin.deadline(MINUTE)).await?;
+        Ok(())
+    }
+
+    /// Changes the parameters of a domain (xl(1), sched-credit2).
+    async fn set(&self, domain: u32, parameters: &[&str]) -> Result {
+        let command = Command::new("xl").arg(format!("sched-{}", self.name));
+        let command = command.args(["-d", &domain.to_string()]).args(parameters.iter().copied());
+        self.dom0.run(&command.deadline(MINUTE)).await?;
+        Ok(())
+    }
+
+    async fn vcpus(&self, domain: u32) -> Result<Vec<Vcpu>> {
+        let list = Command::new("xl").args(["vcpu-list", &domain.to_string()]).deadline(MINUTE);
+        Vcpu::parse(&self.dom0.text(&list).await?)
+    }
+
+    /// The processor time of a domain until now, in seconds.
+    async fn used(&self, domain: u32) -> Result<f64> {
+        Ok(self.vcpus(domain).await?.iter().map(|vcpu| vcpu.seconds).sum())
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A line of `xl vcpu-list`.
+#[derive(Debug, Clone, PartialEq)]
+struct Vcpu {
+    /// Where it runs or ran last; `None` for one that is offline.
+    processor: Option<u32>,
+    seconds: f64,
+    /// Where it may run.
+    affinity: String,
+}
+
+impl Vcpu {
+    /// Columns are counted from the end: a name may have spaces.
+    fn parse(text: &str) -> Result<Vec<Self>> {
+        text.lines().skip(1).filter(|line| !line.trim().is_empty()).map(Self::of).collect()
+    }
+
+    fn of(line: &str) -> Result<Self> {
+        let wrong = || TestError::infrastructure(format!("xl vcpu-list says {line:?}"));
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [.., processor, _state, seconds, affinity, "/", _soft] = words.as_slice() else {
+            return Err(wrong());
+        };
+        Ok(Self {
+            processor: if *processor == "-" {
+                None
+            } else {
+                Some(processor.parse().map_err(|_| wrong())?)
+            },
+            seconds: seconds.parse().map_err(|_| wrong())?,
+            affinity: (*affinity).to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_xl_says_of_vcpus_is_understood() {
+        // xl 4.17.
+        let text = "Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)
+a b 1                                2     0    1   -b-      35.5  1 / all
+a b 1                                2     1    -   --p       0.7  all / all
+";
+        let vcpu = |processor, seconds, affinity: &str| Vcpu {
+            processor,
+            seconds,
+            affinity: affinity.to_owned(),
+        };
+        let expected = vec![vcpu(Some(1), 35.5, "1"), vcpu(None, 0.7, "all")];
+        assert_eq!(Vcpu::parse(text).unwrap(), expected);
+        assert!(Vcpu::parse("header\nxl: no such domain\n").is_err());
+    }
+}
