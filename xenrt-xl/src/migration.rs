@@ -8,7 +8,7 @@ use uuid::Uuid;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{Ability, GuestKind, GuestView, Host};
 use xenrt_core::remote::Command;
-use xenrt_core::{Error, Result, ToolstackErrorKind};
+use xenrt_core::{Error, Result};
 
 use crate::define::{self, Wanted};
 use crate::definition::Definition;
@@ -88,26 +88,19 @@ pub(crate) async fn migrate(
         .step(format!("xl migrate -s '' \"$id\" {}", q(&line)))
         .command()
         .deadline(source.entry().deadlines.migrate);
-    let moved = error::run(&here, &command, "migrate", &guest.object()).await;
-    match (settle(source, guest, target).await, moved) {
-        (Ok(On::Target), Ok(_)) => Ok(()),
-        (Ok(On::Target), Err(error)) => {
+    let Err(error) = error::run(&here, &command, "migrate", &guest.object()).await else {
+        return arrived(source, guest, target).await;
+    };
+    match settle(source, guest, target).await {
+        Ok(On::Source) => Err(error),
+        Ok(On::Target) => {
             tracing::warn!(%error, "a guest has arrived, and xl says that its migration failed");
             Ok(())
         }
-        (Ok(On::Source), Err(error)) => Err(error),
-        (Ok(On::Source), Ok(_)) => Err(error::refusal(
-            ToolstackErrorKind::NoSuchObject,
-            "migrate",
-            &guest.object(),
-            format!("xl says that it was moved, and host {:?} does not have it", target.name()),
-        )),
-        // What failed first is what it is about.
-        (Err(unsettled), Err(error)) => {
+        Err(unsettled) => {
             tracing::warn!(%unsettled, "where a guest is whose migration failed is not known");
             Err(error)
         }
-        (Err(unsettled), Ok(_)) => Err(unsettled),
     }
 }
 
@@ -148,10 +141,9 @@ pub(crate) async fn settle(
     let (here, there) = (source.dom0(), target.dom0());
     let name = guest.definition().name;
     let receiver = end_receiver(guest.uuid, &name);
-    let arrived = error::text(&there, &receiver, "migrate", &guest.object()).await?;
-    let moves = definition_moves(source, guest, target);
-    if arrived.trim() != ARRIVED {
-        if moves {
+    let text = error::text(&there, &receiver, "migrate", &guest.object()).await?;
+    if text.trim() != ARRIVED {
+        if definition_moves(source, guest, target) {
             define::release(&target.shared, &there, guest.uuid).await?;
         }
         guest.moving_to(None);
@@ -165,14 +157,20 @@ pub(crate) async fn settle(
         .step("xl destroy \"$id\"")
         .command();
     error::run(&here, &clear, "migrate", &guest.object()).await?;
-    if moves {
-        define::release(&source.shared, &here, guest.uuid).await?;
+    arrived(source, guest, target).await?;
+    Ok(On::Target)
+}
+
+/// Leaves nothing at the source of a guest that is on `target`.
+async fn arrived(source: &XlHost, guest: &Arc<GuestShared>, target: &XlHost) -> Result<()> {
+    if definition_moves(source, guest, target) {
+        define::release(&source.shared, &source.dom0(), guest.uuid).await?;
     }
     guest.moved_to(Arc::clone(&target.shared));
     guest.moving_to(None);
     source.shared.forget(guest.uuid);
     target.shared.take_in(guest);
-    Ok(On::Target)
+    Ok(())
 }
 
 /// What [`end_receiver`] prints of a guest that has arrived.
@@ -236,4 +234,66 @@ fn migration_address(target: &XlHost) -> String {
     let entry = target.entry();
     let address = entry.attributes.get(ADDRESS).unwrap_or(&entry.address);
     if address.contains('@') { address.clone() } else { format!("{}@{address}", entry.user) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::process::{Child, Command as Program};
+
+    use super::*;
+
+    /// A program `xl` that has one domain, of this name, until it is told to destroy it.
+    fn fake_xl(folder: &Path, uuid: Uuid, name: &str) {
+        let script = format!(
+            "#!/bin/sh\ncd {folder:?}\ncase $1 in\n\
+             list) [ -e destroyed ] || echo 'x 7 64 1 --p--- 0.1 {uuid} - -' ;;\n\
+             domname) printf '%s\\n' {} ;;\n\
+             destroy) touch destroyed ;;\nesac\n",
+            q(name)
+        );
+        std::fs::write(folder.join("xl"), script).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.join("xl"), mode).unwrap();
+    }
+
+    /// What `end_receiver` prints for a guest `it's` whose domain has this name, whether the domain
+    /// is destroyed, and whether a receiver lives on.
+    fn ended(domain: &str) -> (String, bool, bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let uuid = Uuid::new_v4();
+        fake_xl(folder.path(), uuid, domain);
+        let mut receiver: Child = Program::new("sleep")
+            .arg("600")
+            .env("XENRT_MIGRATION", uuid.to_string())
+            .spawn()
+            .unwrap();
+        let line = end_receiver(uuid, "it's").to_shell_line();
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        // Somebody waits for the receiver: one that is not waited for stays in the list.
+        let waiting = std::thread::spawn(move || {
+            let output = Program::new("sh").args(["-c", &line]).env("PATH", path).output();
+            output.unwrap()
+        });
+        while !waiting.is_finished() {
+            receiver.try_wait().unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let output = waiting.join().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let lives = receiver.try_wait().unwrap().is_none();
+        let _ = receiver.kill();
+        receiver.wait().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        (text, folder.path().join("destroyed").exists(), lives)
+    }
+
+    #[test]
+    fn what_takes_in_a_guest_is_ended_and_a_guest_that_has_arrived_is_not() {
+        assert_eq!(ended("it's--incoming"), (String::new(), true, false));
+        assert_eq!(ended("it's"), (ARRIVED.to_owned(), false, true));
+        // Whoever is called so has arrived all the same.
+        assert_eq!(ended("other--incoming"), (ARRIVED.to_owned(), false, true));
+    }
 }

@@ -308,9 +308,11 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     }
 
     /// Changes how much memory it has. Before: Halted, or Running with the ability. After: the
-    /// toolstack and the hypervisor say so, and the guest has given up or taken what it had to. The
-    /// maximum that was chosen for it ([`max_memory`](crate::model::GuestSpec::max_memory)) stays or grows with a halted guest;
-    /// one that runs is given no more.
+    /// toolstack and the hypervisor say so, and the guest has given up or taken what it had to.
+    ///
+    /// A guest that runs is given no more than its maximum. That grows with what a halted guest is
+    /// given, and never falls below the one that was chosen for it
+    /// ([`max_memory`](crate::model::GuestSpec::max_memory)).
     ///
     /// # Errors
     /// As all verbs, see [`Guest`].
