@@ -2,6 +2,7 @@
 
 mod busy;
 mod console;
+mod crash;
 mod drift;
 mod leaks;
 mod reboot;

@@ -94,6 +94,7 @@ pub(crate) fn rows() -> Vec<Row> {
             "s off at first",
         ),
         broken("host.console_log", D::ConsoleOfAnother, "the console of"),
+        row("host.crash", LOST_WRITE, "holds zeros"),
         row(
             "host.dom0_drift",
             Plant::Answer("a process of dom0 keeps 1 MiB of each cycle", growing_xenstored),
