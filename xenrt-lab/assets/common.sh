@@ -158,14 +158,14 @@ ramfs_pack() {
 
 # Writes an ext4 image of a root. $1: root, $2: image, $3: size.
 #
-# No journal and no lazy initialisation: an image is thrown away, never recovered. The root is seen
+# With a journal: a host or a guest may go down without a word and must come back. The root is seen
 # through a bind mount, which hides the /proc, /sys and /dev that mmdebstrap has mounted in it; the
 # mount lives in a name space of its own and ends with it.
 make_disk() {
     plain=$(mktemp -d)
     unshare --mount sh -ec '
         mount --bind "$1" "$4"
-        mkfs.ext4 -q -F -m 0 -O "^has_journal,^metadata_csum" \
+        mkfs.ext4 -q -F -m 0 -O "^metadata_csum" \
             -E lazy_itable_init=1,nodiscard -L xenrt -d "$4" "$2" "$3"
     ' make_disk "$1" "$2" "$3" "$plain"
     rmdir "$plain"
