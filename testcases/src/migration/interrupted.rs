@@ -1,5 +1,7 @@
 //! Migrations whose connection is cut.
 
+use std::net::IpAddr;
+
 use tokio::time::{Instant, sleep_until};
 use xenrt::model::Undo;
 use xenrt::prelude::*;
@@ -45,13 +47,15 @@ impl TestCase for Interrupted {
         let (hosts, rounds) = (both(cx)?, count(cx, "rounds", 3)?);
         for host in [&hosts.0, &hosts.1] {
             let dom0 = host.dom0();
-            let made = dom0.execute(&nft(&format!("add table inet {TABLE}"))).await?;
+            let add = format!("add table inet {TABLE}");
+            let made = dom0.execute(&nft(&add)).await?;
             if !made.status.success() {
                 let said = made.error_text();
                 return Err(TestError::skip(format!("dom0 has no nftables: {}", said.trim())));
             }
             cx.on_cleanup(Undo::new(format!("remove the filter {TABLE}"), move || async move {
-                dom0.run(&nft(&format!("delete table inet {TABLE}"))).await?;
+                // Both hosts may be parts of one machine: it may be gone.
+                dom0.run(&nft(&format!("{add}; delete table inet {TABLE}"))).await?;
                 Ok(())
             }));
         }
@@ -94,13 +98,14 @@ impl Interrupted {
         let (source, target) = (guest.host(), other(guest, &self.hosts));
         let witness = Witness::leave(guest).await?;
         let dom0 = source.dom0();
+        let address = guest.wait_for_address().await?;
         let begun = Instant::now();
         let cut = async {
             sleep_until(begun + at).await;
-            set(dom0.as_ref(), true).await
+            set(dom0.as_ref(), Some(address)).await
         };
         let (moved, cut) = tokio::join!(guest.migrate(&target), cut);
-        set(dom0.as_ref(), false).await?;
+        set(dom0.as_ref(), None).await?;
         cut?;
         let expected = if moved.is_ok() { &target } else { &source };
         self.is_only_on(expected).await?;
@@ -146,18 +151,20 @@ impl Interrupted {
 /// The ports at which hosts are asked: ssh, xapi, libvirtd. Whoever looks at a host is at the other end.
 const SERVED: &str = "{ 22, 80, 443, 16509, 16514 }";
 
-/// Cuts what a host has connected to, or lets it be.
-async fn set(dom0: &dyn Shell, cut: bool) -> Result {
-    if !cut {
+/// Cuts what a host has connected to, but for the guest at this address; or lets it all be.
+async fn set(dom0: &dyn Shell, cut: Option<IpAddr>) -> Result {
+    let Some(guest) = cut else {
         // Without a chain the table does nothing.
         dom0.run(&nft(&format!("delete table inet {TABLE}; add table inet {TABLE}"))).await?;
         return Ok(());
-    }
+    };
+    let family = if guest.is_ipv4() { "ip" } else { "ip6" };
     let hook = "{ type filter hook output priority 0; policy accept; }";
     let rules = [
         format!("add chain inet {TABLE} output {hook}"),
         format!("add rule inet {TABLE} output oif lo accept"),
         format!("add rule inet {TABLE} output tcp sport {SERVED} accept"),
+        format!("add rule inet {TABLE} output {family} daddr {guest} accept"),
         format!("add rule inet {TABLE} output meta l4proto tcp reject with tcp reset"),
     ];
     dom0.run(&nft(&rules.join("; "))).await?;

@@ -10,7 +10,7 @@ use crate::support::{Pattern, Subject, Witness};
 /// there is room, and not left to believe that something was written; another disk on that storage keeps
 /// what it has; and when there is room, the disk can be written to its end.
 ///
-/// The storage is a file system in a file of dom0, with a file beside the disks that takes the room.
+/// The storage is a file system in the memory of dom0, with a file beside the disks that takes the room.
 ///
 /// Arguments: `guest` (none: its own), `distro` (generic-linux).
 #[testcase(
@@ -25,7 +25,7 @@ struct HostFull {
     storage: Storage,
 }
 
-/// A file system in a file of dom0.
+/// A file system in the memory of dom0.
 #[derive(Debug)]
 struct Storage {
     folder: String,
@@ -44,7 +44,7 @@ impl TestCase for HostFull {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let host = cx.default_host()?;
         let dom0 = host.dom0();
-        for program in ["mkfs.ext4", "fallocate", "truncate", "mountpoint"] {
+        for program in ["fallocate", "truncate", "mountpoint"] {
             let find = Command::shell_line(format!("command -v {program}"));
             if !dom0.succeeds(&find).await? {
                 return Err(TestError::skip(format!("dom0 has no {program} to make a storage of")));
@@ -126,17 +126,14 @@ impl Storage {
                  umount {folder} || sleep 1; done"
             );
             shell.run(&Command::shell_line(unmount).deadline(MINUTES)).await?;
-            let image = format!("{folder}.img");
-            shell.run(&Command::new("rm").args(["-rf", &folder, &image]).deadline(MINUTES)).await?;
+            shell.run(&Command::new("rm").args(["-rf", &folder]).deadline(MINUTES)).await?;
             Ok(())
         }));
         let folder = &own.folder;
         dom0.run(&Command::new("mkdir").arg(folder).deadline(MINUTES)).await?;
-        let made = format!(
-            "truncate -s {ROOM}M {folder}.img && mkfs.ext4 -q -m 0 {folder}.img && \
-             mount -o loop {folder}.img {folder}"
-        );
-        dom0.run(&Command::shell_line(made).deadline(MINUTES)).await?;
+        let size = format!("size={ROOM}m");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs", folder]);
+        dom0.run(&mount.deadline(MINUTES)).await?;
         dom0.write_file(&own.path("kept"), &vec![0; SIZE.as_bytes() as usize], 0o600).await?;
         dom0.write_file(&own.path("large"), &[], 0o600).await?;
         let grow = Command::new("truncate").args(["-s", &format!("{DISK}M"), &own.path("large")]);

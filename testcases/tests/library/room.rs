@@ -11,8 +11,8 @@ pub(crate) fn teach(lab: &SimLab, hidden: bool) {
     lab.answer(move |place, line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         match (place.guest, words.as_slice()) {
-            (None, ["command", "-v", "mkfs.ext4" | "fallocate" | "truncate" | "mountpoint"]) => {}
-            (None, ["truncate", ..]) => {}
+            (None, ["command", "-v", "fallocate" | "truncate" | "mountpoint"]) => {}
+            (None, ["truncate", ..] | ["mount", "-t", "tmpfs", ..]) => {}
             (None, ["for", "try", ..]) if line.contains("umount") => {}
             (None, ["fallocate", ..]) => full.store(true, Ordering::Relaxed),
             (None, ["rm", path]) if path.ends_with("/filler") => {
