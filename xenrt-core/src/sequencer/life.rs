@@ -55,7 +55,7 @@ pub(super) async fn live(shared: &Arc<RunShared>, index: TestIndex, attempt: Att
     }
     let went_wrong = !matches!(outcome, Outcome::Passed | Outcome::Skipped { .. });
     if went_wrong && cx.has_used_anything() {
-        for news in wait_for_hosts(&cx).await {
+        for news in wait_for_hosts(&cx, started).await {
             outcome.explain(&news);
         }
         collect_evidence(&cx, &outcome, started).await;

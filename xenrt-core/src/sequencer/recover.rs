@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::finish::with_causes;
 use crate::model::Host;
@@ -20,17 +20,29 @@ pub(super) async fn boot_id(host: &dyn Host) -> Option<String> {
     host.dom0().text(&read).await.ok()
 }
 
+/// For how long a host has run (proc_uptime(5)). `None` where it cannot be asked.
+async fn uptime(host: &dyn Host) -> Option<Duration> {
+    let read = Command::new("cat").arg("/proc/uptime").deadline(ANSWER);
+    let text = host.dom0().text(&read).await.ok()?;
+    Duration::try_from_secs_f64(text.split_whitespace().next()?.parse().ok()?).ok()
+}
+
 /// Waits for the hosts of a test that went wrong, where they cannot be reached: they are asked for
-/// evidence next, and what the test made there is to be undone. Says what happened to them, a line
-/// each: that belongs to the verdict.
-pub(super) async fn wait_for_hosts(cx: &TestContext) -> Vec<String> {
+/// evidence next, and what the test made there is to be undone. Says what happened to them since
+/// the test was `started`, a line each: that belongs to the verdict.
+pub(super) async fn wait_for_hosts(cx: &TestContext, started: Instant) -> Vec<String> {
     cx.enter(Phase::Evidence);
     let hosts = cx.hosts_used();
-    let waits = hosts.iter().map(|(at, host)| wait_for_host(cx, *at, host.as_ref()));
+    let waits = hosts.iter().map(|(at, host)| wait_for_host(cx, started, *at, host.as_ref()));
     futures::future::join_all(waits).await.into_iter().flatten().collect()
 }
 
-async fn wait_for_host(cx: &TestContext, at: usize, host: &dyn Host) -> Option<String> {
+async fn wait_for_host(
+    cx: &TestContext,
+    started: Instant,
+    at: usize,
+    host: &dyn Host,
+) -> Option<String> {
     let known = &cx.resources().hosts[at].boot_id;
     let mut now = boot_id(host).await;
     if now.is_none() {
@@ -48,7 +60,11 @@ async fn wait_for_host(cx: &TestContext, at: usize, host: &dyn Host) -> Option<S
         }
     }
     let mut known = known.lock().await;
-    let rebooted = known.is_some() && now.is_some() && *known != now;
+    let mut rebooted = known.is_some() && now.is_some() && *known != now;
     *known = now;
+    if rebooted {
+        // Nobody asked after the tests before this one that passed: a reboot may be theirs.
+        rebooted = uptime(host).await.is_none_or(|up| up < started.elapsed());
+    }
     rebooted.then(|| format!("host {} rebooted while the test ran", host.name()))
 }

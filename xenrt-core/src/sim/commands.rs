@@ -361,8 +361,10 @@ impl Session<'_> {
         }
         if path == "/proc/uptime" {
             let up = self.with_vm(|vm| vm.domain.as_ref().map(|domain| domain.made)).flatten();
-            let up = up.map_or(self.machine.world.clock(), |made| {
-                Instant::now().saturating_duration_since(made)
+            let host = || self.machine.state().booted;
+            let since = up.or_else(|| self.guest.is_none().then(host).flatten());
+            let up = since.map_or(self.machine.world.clock(), |since| {
+                Instant::now().saturating_duration_since(since)
             });
             return Some(format!("{:.2} 0.00\n", up.as_secs_f64()).into_bytes());
         }

@@ -66,6 +66,8 @@ pub(super) struct MachineState {
     pub(super) storages: Vec<SimStorage>,
     /// The storage that new disks go to, where it is not a folder of each guest.
     pub(super) default_storage: Option<String>,
+    /// When it was booted last, if that was after the lab began.
+    pub(super) booted: Option<Instant>,
     pub(super) files: Files,
     /// What is on the disks behind these paths.
     pub(super) contents: BTreeMap<String, Content>,
@@ -99,6 +101,7 @@ impl Machine {
         files.insert(IMAGE_DISK.to_owned(), Arc::default());
         let state = MachineState {
             boots: 1,
+            booted: None,
             up: Instant::now(),
             next_domid: 1,
             next_vm: 0,
@@ -264,6 +267,7 @@ impl Machine {
     pub(super) fn reboot(&self) {
         let mut state = self.state();
         state.boots += 1;
+        state.booted = Some(Instant::now());
         state.up = Instant::now() + self.world.timing.host_boot;
         state.strays.clear();
         state.processes.clear();

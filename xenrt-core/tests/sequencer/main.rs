@@ -15,6 +15,7 @@ mod packing;
 mod plans;
 mod preparation;
 mod prepared;
+mod rebooted;
 mod reports;
 mod resume;
 mod rounds;
