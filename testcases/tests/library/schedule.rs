@@ -54,6 +54,9 @@ fn answer(domains: &mut Domains, line: &str, broken: Broken) -> Option<SimAnswer
     if words.as_slice() == ["xl", "info"] {
         return Some(SimAnswer::text("host : h0\nxen_scheduler          : credit2\n"));
     }
+    if words.as_slice() == ["xl", "sched-credit2", "-d", "0"] {
+        return Some(SimAnswer::text("Name  ID Weight  Cap\nDomain-0  0    256    0\n"));
+    }
     let id = match words.as_slice() {
         ["xl", "vcpu-pin" | "vcpu-list", id, ..] | ["xl", "sched-credit2", "-d", id, ..] => *id,
         _ => return None,
