@@ -56,3 +56,19 @@ impl fmt::Display for Found {
         writeln!(f, "then: {}", failure.message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_is_told_with_its_reason_and_is_nothing_wrong() {
+        let mut found =
+            Found { seed: 7, steps: 40, absent: BTreeMap::new(), cancelled: false, failure: None };
+        assert_eq!(found.to_string(), "seed 7: 40 steps, nothing wrong\n");
+        found.absent.insert("SetVcpus(1): QEMU keeps them".to_owned(), 3);
+        let told =
+            "seed 7: 40 steps, nothing wrong\n3 of them refused: SetVcpus(1): QEMU keeps them\n";
+        assert_eq!(found.to_string(), told);
+    }
+}
