@@ -3,11 +3,10 @@
 use std::net::IpAddr;
 
 use tokio::time::{Instant, sleep_until};
-use xenrt::model::Undo;
 use xenrt::prelude::*;
 
 use super::{both, other};
-use crate::support::{Witness, count, guest_spec, in_round, up};
+use crate::support::{Filter, Witness, count, guest_spec, in_round, up};
 
 /// The connection between two hosts is cut while a guest moves, earlier or later in each round. The guest
 /// lives on, on one host and not on both, undisturbed; the other host is left with nothing of it; and it
@@ -28,39 +27,21 @@ use crate::support::{Witness, count, guest_spec, in_round, up};
 struct Interrupted {
     guest: Arc<dyn Guest>,
     hosts: (Arc<dyn Host>, Arc<dyn Host>),
+    filters: (Filter, Filter),
     rounds: u32,
 }
 
 /// The table of nftables that is the cut.
-const TABLE: &str = "xenrt_cut";
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// A command of nftables; its words are nft's own language (nft(8)).
-fn nft(words: &str) -> Command {
-    Command::new("nft").arg(words).deadline(MINUTE)
-}
+const TABLE: &str = "inet xenrt_cut";
 
 #[async_trait]
 impl TestCase for Interrupted {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let (hosts, rounds) = (both(cx)?, count(cx, "rounds", 3)?);
-        for host in [&hosts.0, &hosts.1] {
-            let dom0 = host.dom0();
-            let add = format!("add table inet {TABLE}");
-            let made = dom0.execute(&nft(&add)).await?;
-            if !made.status.success() {
-                let said = made.error_text();
-                return Err(TestError::skip(format!("dom0 has no nftables: {}", said.trim())));
-            }
-            cx.on_cleanup(Undo::new(format!("remove the filter {TABLE}"), move || async move {
-                // Both hosts may be parts of one machine: it may be gone.
-                dom0.run(&nft(&format!("{add}; delete table inet {TABLE}"))).await?;
-                Ok(())
-            }));
-        }
+        let first = Filter::make(cx, hosts.0.as_ref(), TABLE).await?;
+        let second = Filter::make(cx, hosts.1.as_ref(), TABLE).await?;
         let guest = up(&cx.default_host()?, &guest_spec(cx)?).await?;
-        Ok(Self { guest, hosts, rounds })
+        Ok(Self { guest, hosts, filters: (first, second), rounds })
     }
 
     async fn run(&mut self, cx: &TestContext) -> Result {
@@ -97,15 +78,16 @@ impl Interrupted {
         let guest = self.guest.as_ref();
         let (source, target) = (guest.host(), other(guest, &self.hosts));
         let witness = Witness::leave(guest).await?;
-        let dom0 = source.dom0();
+        let at_first = source.name() == self.hosts.0.name();
+        let filter = if at_first { &self.filters.0 } else { &self.filters.1 };
         let address = guest.wait_for_address().await?;
         let begun = Instant::now();
         let cut = async {
             sleep_until(begun + at).await;
-            set(dom0.as_ref(), Some(address)).await
+            cut_off(filter, address).await
         };
         let (moved, cut) = tokio::join!(guest.migrate(&target), cut);
-        set(dom0.as_ref(), None).await?;
+        filter.clear().await?;
         cut?;
         let expected = if moved.is_ok() { &target } else { &source };
         self.is_only_on(expected).await?;
@@ -151,22 +133,15 @@ impl Interrupted {
 /// The ports at which hosts are asked: ssh, xapi, libvirtd. Whoever looks at a host is at the other end.
 const SERVED: &str = "{ 22, 80, 443, 16509, 16514 }";
 
-/// Cuts what a host has connected to, but for the guest at this address; or lets it all be.
-async fn set(dom0: &dyn Shell, cut: Option<IpAddr>) -> Result {
-    let Some(guest) = cut else {
-        // Without a chain the table does nothing.
-        dom0.run(&nft(&format!("delete table inet {TABLE}; add table inet {TABLE}"))).await?;
-        return Ok(());
-    };
+/// Cuts what a host has connected to, but for the guest at this address.
+async fn cut_off(filter: &Filter, guest: IpAddr) -> Result {
     let family = if guest.is_ipv4() { "ip" } else { "ip6" };
-    let hook = "{ type filter hook output priority 0; policy accept; }";
     let rules = [
-        format!("add chain inet {TABLE} output {hook}"),
-        format!("add rule inet {TABLE} output oif lo accept"),
-        format!("add rule inet {TABLE} output tcp sport {SERVED} accept"),
-        format!("add rule inet {TABLE} output {family} daddr {guest} accept"),
-        format!("add rule inet {TABLE} output meta l4proto tcp reject with tcp reset"),
+        "oif lo accept".to_owned(),
+        format!("tcp sport {SERVED} accept"),
+        format!("{family} daddr {guest} accept"),
+        "meta l4proto tcp reject with tcp reset".to_owned(),
     ];
-    dom0.run(&nft(&rules.join("; "))).await?;
-    Ok(())
+    let hook = "{ type filter hook output priority 0; policy accept; }";
+    filter.chain("output", hook, &rules).await
 }

@@ -1,14 +1,12 @@
 //! Guests that speak under the addresses of others.
 
-use xenrt::model::Undo;
 use xenrt::prelude::*;
 
 use crate::network::segment::{Station, v4};
-use crate::support::USUAL_PING;
+use crate::support::{Filter, USUAL_PING};
 
-const MINUTE: Duration = Duration::from_secs(60);
 /// The table of the test in dom0's filter of bridges.
-const TABLE: &str = "xrtlock";
+const TABLE: &str = "bridge xrtlock";
 
 /// A guest whose VIF is locked to its addresses in dom0 is heard under them, and not under an IP or hardware
 /// address of another one; without the lock it is, which shows that the lock is what keeps it.
@@ -25,31 +23,15 @@ const TABLE: &str = "xrtlock";
     tags("security", "network")
 )]
 struct SpoofingLocked {
+    filter: Filter,
     stations: Vec<Station>,
-}
-
-/// A command of nftables; its words are nft's own language (nft(8)).
-fn nft(words: &str) -> Command {
-    Command::new("nft").arg(words).deadline(MINUTE)
 }
 
 #[async_trait]
 impl TestCase for SpoofingLocked {
     async fn prepare(cx: &TestContext) -> Result<Self> {
-        let dom0 = cx.default_host()?.dom0();
-        let made = dom0.execute(&nft(&format!("add table bridge {TABLE}"))).await?;
-        if !made.status.success() {
-            let why = made.error_text();
-            return Err(TestError::skip(format!(
-                "dom0 filters no bridges with nft: {}",
-                why.trim()
-            )));
-        }
-        cx.on_cleanup(Undo::new(format!("remove the filter {TABLE}"), move || async move {
-            dom0.run(&nft(&format!("delete table bridge {TABLE}"))).await?;
-            Ok(())
-        }));
-        Ok(Self { stations: Station::several(cx, "xrtspoof", 2).await? })
+        let filter = Filter::make(cx, cx.default_host()?.as_ref(), TABLE).await?;
+        Ok(Self { filter, stations: Station::several(cx, "xrtspoof", 2).await? })
     }
 
     async fn run(&mut self, cx: &TestContext) -> Result {
@@ -100,17 +82,13 @@ impl SpoofingLocked {
         let domid = liar.guest.domain().await?.ok_or_else(missing)?.domid;
         // The name that netback gives its interfaces (xl-network-configuration(5), `vifname`).
         let (port, mac) = (format!("vif{domid}.{}", liar.vif.index), liar.vif.mac);
-        let dom0 = liar.guest.host().dom0();
-        let chain = "{ type filter hook prerouting priority 0; policy accept; }";
-        dom0.run(&nft(&format!("add chain bridge {TABLE} lock {chain}"))).await?;
-        for rule in [
+        let rules = [
             format!("ether saddr != {mac} drop"),
             format!("ether type ip ip saddr != {ip} drop"),
             format!("ether type arp arp saddr ip != {ip} drop"),
-        ] {
-            let rule = format!("add rule bridge {TABLE} lock iifname \"{port}\" {rule}");
-            dom0.run(&nft(&rule)).await?;
-        }
-        Ok(())
+        ];
+        let rules = rules.map(|rule| format!("iifname \"{port}\" {rule}"));
+        let hook = "{ type filter hook prerouting priority 0; policy accept; }";
+        self.filter.chain("lock", hook, &rules).await
     }
 }

@@ -3,6 +3,7 @@
 mod busy;
 mod census;
 mod clock;
+mod filter;
 mod inside;
 mod listen;
 mod noise;
@@ -17,6 +18,7 @@ mod witness;
 pub(crate) use busy::keep_busy;
 pub(crate) use census::Census;
 pub(crate) use clock::skew;
+pub(crate) use filter::Filter;
 pub(crate) use inside::{last_words, shut_itself_down};
 pub(crate) use listen::listening;
 pub(crate) use noise::noise;
