@@ -1,9 +1,10 @@
 //! Tests of virtual processors.
 
-use tokio::time::Instant;
 mod scheduler;
 mod share;
+mod xen;
 
+use tokio::time::Instant;
 use xenrt::prelude::*;
 
 use crate::support::{Subject, Timings, Witness, count, guest_spec, in_round, keep_busy, up};

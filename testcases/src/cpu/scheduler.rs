@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 use xenrt::prelude::*;
 
+use super::xen::{Scheduler, seconds};
 use crate::support::{count, guest_spec, keep_busy, start_all, up};
 
 /// The vCPU of a guest is pinned to one processor of the host after the other while it is busy, and seen on
@@ -66,21 +67,16 @@ impl Weights {
         for guest in &self.guests {
             shells.push(guest.shell().await?);
         }
-        let all = shells.iter().map(|shell| keep_busy(shell.as_ref(), 1, self.seconds));
-        let mut busy = std::pin::pin!(futures::future::try_join_all(all));
-        let mut look = tokio::time::interval(Duration::from_secs(1));
-        let mut samples = Vec::new();
-        loop {
-            tokio::select! {
-                done = &mut busy => {
-                    done?;
-                    break;
-                }
-                _ = look.tick() => {
-                    samples.push((self.xen.used(domains.0).await?, self.xen.used(domains.1).await?));
-                }
-            }
-        }
+        let busy = shells.iter().map(|shell| keep_busy(shell.as_ref(), 1, self.seconds));
+        let busy = async { futures::future::try_join_all(busy).await.map(drop) };
+        let looks = self.xen.each_second(busy, &[domains.0, domains.1]).await?;
+        let samples: Vec<(f64, f64)> = looks
+            .iter()
+            .filter_map(|look| match look.as_slice() {
+                [light, heavy] => Some((seconds(light), seconds(heavy))),
+                _ => None,
+            })
+            .collect();
         let gains = samples.windows(2).map(|two| (two[1].0 - two[0].0, two[1].1 - two[0].1));
         let both: Vec<(f64, f64)> = gains.filter(|gain| gain.0 > 0.0 && gain.1 > 0.0).collect();
         // One of them begins or ends in the middle of the first and of the last.
@@ -96,22 +92,9 @@ impl Pinning {
     /// The processors on which it ran while it was busy.
     async fn seen_while_busy(&self, domain: u32) -> Result<BTreeSet<u32>> {
         let shell = self.guest.shell().await?;
-        let mut busy = std::pin::pin!(keep_busy(shell.as_ref(), 1, self.seconds));
-        let mut look = tokio::time::interval(Duration::from_secs(1));
-        let mut seen = BTreeSet::new();
-        loop {
-            tokio::select! {
-                done = &mut busy => {
-                    done?;
-                    break;
-                }
-                _ = look.tick() => {
-                    let vcpus = self.xen.vcpus(domain).await?;
-                    seen.extend(vcpus.iter().filter_map(|vcpu| vcpu.processor));
-                }
-            }
-        }
-        Ok(seen)
+        let busy = keep_busy(shell.as_ref(), 1, self.seconds);
+        let looks = self.xen.each_second(busy, &[domain]).await?;
+        Ok(looks.iter().flatten().flatten().filter_map(|vcpu| vcpu.processor).collect())
     }
 }
 
@@ -257,145 +240,4 @@ impl Cap {
 async fn domain_of(guest: &dyn Guest) -> Result<u32> {
     let missing = || TestError::product(format!("guest {} has no domain", guest.name()));
     Ok(guest.domain().await?.ok_or_else(missing)?.domid)
-}
-
-/// Xen's scheduler, asked through dom0's `xl`, whichever toolstack manages the host.
-struct Scheduler {
-    dom0: Arc<dyn Shell>,
-    /// Its name: `credit2`.
-    name: String,
-}
-
-impl Scheduler {
-    /// Skips the test where dom0 has no `xl`.
-    async fn of(host: &dyn Host) -> Result<Self> {
-        let dom0 = host.dom0();
-        let info = dom0.execute(&Command::new("xl").arg("info").deadline(MINUTE)).await?;
-        if !info.status.success() {
-            let said = info.error_text();
-            let message = format!("dom0 has no xl to tell the scheduler anything: {}", said.trim());
-            return Err(TestError::skip(message));
-        }
-        let text = info.text();
-        let name =
-            text.lines().find_map(|line| line.strip_prefix("xen_scheduler")?.split_once(':'));
-        let name = name.map(|(_, name)| name.trim().to_owned());
-        Ok(Self { dom0, name: name.unwrap_or_default() })
-    }
-
-    fn require_credit(&self) -> Result {
-        match self.name.as_str() {
-            "credit" | "credit2" => Ok(()),
-            other => Err(TestError::skip(format!("Xen's scheduler is {other:?}, not credit2"))),
-        }
-    }
-
-    /// Has all vCPUs run on these processors alone, in the words of xl(1): `all`, `0`, `0-3`.
-    async fn pin(&self, domain: u32, processors: &str) -> Result {
-        let pin = Command::new("xl").args(["vcpu-pin", &domain.to_string(), "all", processors]);
-        self.dom0.run(&pin.deadline(MINUTE)).await?;
-        Ok(())
-    }
-
-    /// Changes the parameters of a domain (xl(1), sched-credit2).
-    async fn set(&self, domain: u32, parameters: &[&str]) -> Result {
-        let command = Command::new("xl").arg(format!("sched-{}", self.name));
-        let command = command.args(["-d", &domain.to_string()]).args(parameters.iter().copied());
-        self.dom0.run(&command.deadline(MINUTE)).await?;
-        Ok(())
-    }
-
-    /// The weight of a domain.
-    async fn weight(&self, domain: u32) -> Result<u32> {
-        let command = Command::new("xl").arg(format!("sched-{}", self.name));
-        let text =
-            self.dom0.text(&command.args(["-d", &domain.to_string()]).deadline(MINUTE)).await?;
-        weight_in(&text).ok_or_else(|| {
-            TestError::infrastructure(format!("xl says no weight of domain {domain}: {text:?}"))
-        })
-    }
-
-    async fn vcpus(&self, domain: u32) -> Result<Vec<Vcpu>> {
-        let list = Command::new("xl").args(["vcpu-list", &domain.to_string()]).deadline(MINUTE);
-        Vcpu::parse(&self.dom0.text(&list).await?)
-    }
-
-    /// The processor time of a domain until now, in seconds.
-    async fn used(&self, domain: u32) -> Result<f64> {
-        Ok(self.vcpus(domain).await?.iter().map(|vcpu| vcpu.seconds).sum())
-    }
-}
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// The weight in the last line of `xl sched-credit2 -d`, whose last columns are weight and cap.
-fn weight_in(text: &str) -> Option<u32> {
-    let mut words = text.lines().last()?.split_whitespace().rev();
-    words.nth(1)?.parse().ok()
-}
-
-/// A line of `xl vcpu-list`.
-#[derive(Debug, Clone, PartialEq)]
-struct Vcpu {
-    /// Where it runs or ran last; `None` for one that is offline.
-    processor: Option<u32>,
-    seconds: f64,
-    /// Where it may run.
-    affinity: String,
-}
-
-impl Vcpu {
-    /// Columns are counted from the end: a name may have spaces.
-    fn parse(text: &str) -> Result<Vec<Self>> {
-        text.lines().skip(1).filter(|line| !line.trim().is_empty()).map(Self::of).collect()
-    }
-
-    fn of(line: &str) -> Result<Self> {
-        let wrong = || TestError::infrastructure(format!("xl vcpu-list says {line:?}"));
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [.., processor, _state, seconds, affinity, "/", _soft] = words.as_slice() else {
-            return Err(wrong());
-        };
-        Ok(Self {
-            processor: if *processor == "-" {
-                None
-            } else {
-                Some(processor.parse().map_err(|_| wrong())?)
-            },
-            seconds: seconds.parse().map_err(|_| wrong())?,
-            affinity: (*affinity).to_owned(),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_xl_says_of_weights_is_understood() {
-        // xl 4.17.
-        let text = "Name                                ID Weight  Cap
-Domain-0                             0    256    0
-";
-        assert_eq!(weight_in(text), Some(256));
-        assert_eq!(weight_in("Name  ID Weight  Cap\n"), None);
-    }
-
-    #[test]
-    fn what_xl_says_of_vcpus_is_understood() {
-        // xl 4.17.
-        let text = "Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)
-a b 1                                2     0    1   -b-      35.5  1 / all
-a b 1                                2     1    -   --p       0.7  all / all
-";
-        let vcpu = |processor, seconds, affinity: &str| Vcpu {
-            processor,
-            seconds,
-            affinity: affinity.to_owned(),
-        };
-        let expected = vec![vcpu(Some(1), 35.5, "1"), vcpu(None, 0.7, "all")];
-        assert_eq!(Vcpu::parse(text).unwrap(), expected);
-        assert!(Vcpu::parse("header\nxl: no such domain\n").is_err());
-    }
 }
