@@ -25,9 +25,9 @@ struct Pinning {
 #[async_trait]
 impl TestCase for Pinning {
     async fn prepare(cx: &TestContext) -> Result<Self> {
+        let (seconds, most) = (count(cx, "seconds", 6)?, count::<u32>(cx, "processors", 4)?);
         let host = cx.default_host()?;
         let xen = Scheduler::of(host.as_ref()).await?;
-        let (seconds, most) = (count(cx, "seconds", 6)?, count::<u32>(cx, "processors", 4)?);
         let processors = host.info().await?.cpus.min(most);
         if processors < 2 {
             return Err(TestError::skip("the host has one processor, and all run on it"));
@@ -124,11 +124,11 @@ const MOST_WEIGHT: u32 = 65_535;
 #[async_trait]
 impl TestCase for Weights {
     async fn prepare(cx: &TestContext) -> Result<Self> {
+        let (ratio, seconds) = (count(cx, "ratio", 4)?, count(cx, "seconds", 30)?);
+        let tolerance = cx.args().get_or("tolerance", 1.6)?;
         let host = cx.default_host()?;
         let xen = Scheduler::of(host.as_ref()).await?;
         xen.require_credit()?;
-        let (ratio, seconds) = (count(cx, "ratio", 4)?, count(cx, "seconds", 30)?);
-        let tolerance = cx.args().get_or("tolerance", 1.6)?;
         let mut guests = Vec::new();
         for _ in 0..2 {
             guests.push(host.create_guest(&guest_spec(cx)?.vcpus(1)).await?);
@@ -191,11 +191,11 @@ struct Cap {
 #[async_trait]
 impl TestCase for Cap {
     async fn prepare(cx: &TestContext) -> Result<Self> {
+        let (cap, seconds) = (count(cx, "cap", 30)?, count(cx, "seconds", 15)?);
+        let allowance = count(cx, "allowance", 10)?;
         let host = cx.default_host()?;
         let xen = Scheduler::of(host.as_ref()).await?;
         xen.require_credit()?;
-        let (cap, seconds) = (count(cx, "cap", 30)?, count(cx, "seconds", 15)?);
-        let allowance = count(cx, "allowance", 10)?;
         let guest = up(&host, &guest_spec(cx)?.vcpus(1)).await?;
         Ok(Self { guest, xen, cap, seconds, allowance })
     }
