@@ -101,6 +101,12 @@ fn run_in(args: &Args, place: &Place, cancel: &CancelHandle) -> miette::Result<b
                 true => anstream::eprint!("\r\x1b[K{number}: {step}"),
                 false => anstream::eprintln!("{number}: {step}"),
             });
+            let exploration = exploration.on_failure(move |number, message| {
+                let line = if terminal { "\r\x1b[K" } else { "" };
+                anstream::eprintln!(
+                    "{line}{number}: wrong: {message}\nlooking for a shorter program"
+                );
+            });
             let found = xenrt::block_on(async {
                 cancel_on_ctrl_c(cancel).into_diagnostic()?;
                 tokio::select! {

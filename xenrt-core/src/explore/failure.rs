@@ -12,6 +12,8 @@ pub struct Failure {
     pub program: Program,
     /// What was wrong.
     pub message: String,
+    /// The end of the console of the guest whose step it was, as far as it could be had then.
+    pub console: Option<String>,
     /// How many steps were run until something was wrong for the first time.
     pub found_after: usize,
     /// How many programs were run to shorten it.
@@ -53,7 +55,14 @@ impl fmt::Display for Found {
             failure.tries
         )?;
         write!(f, "{}", failure.program)?;
-        writeln!(f, "then: {}", failure.message)
+        writeln!(f, "then: {}", failure.message)?;
+        if let Some(console) = &failure.console {
+            writeln!(f, "the guest's console:")?;
+            for line in console.lines() {
+                writeln!(f, "  | {line}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -21,6 +21,12 @@ type Cut = Arc<dyn Fn(&str) + Send + Sync>;
 /// Who is told of each step before it is taken, by its number in the program.
 type Told = Arc<dyn Fn(usize, &Step) + Send + Sync>;
 
+/// Who is told what is wrong as soon as it is, after which step.
+type ToldOfFailure = Arc<dyn Fn(usize, &str) + Send + Sync>;
+
+/// So many lines are kept of the console of a guest with which something is wrong.
+const CONSOLE_LINES: usize = 30;
+
 /// How far and how an exploration goes.
 #[derive(Clone)]
 #[must_use = "give it to `explore`"]
@@ -32,6 +38,7 @@ pub struct Exploration {
     most_tries: usize,
     cut: Option<Cut>,
     told: Option<Told>,
+    told_of_failure: Option<ToldOfFailure>,
     cancel: CancelHandle,
 }
 
@@ -55,6 +62,7 @@ impl Exploration {
             most_tries: 300,
             cut: None,
             told: None,
+            told_of_failure: None,
             cancel: CancelHandle::new(),
         }
     }
@@ -91,6 +99,13 @@ impl Exploration {
         self
     }
 
+    /// Calls `told` as soon as something is wrong, with the number of the step and the message, before the
+    /// program is shortened, which may take long; and then for each shorter program that fails as well.
+    pub fn on_failure(mut self, told: impl Fn(usize, &str) + Send + Sync + 'static) -> Self {
+        self.told_of_failure = Some(Arc::new(told));
+        self
+    }
+
     /// Ends when this is cancelled: the step that is being taken is interrupted, and all guests are
     /// removed. A program that is being shortened is told as short as it is by then.
     pub fn cancelled_by(mut self, cancel: CancelHandle) -> Self {
@@ -116,7 +131,7 @@ where
     let can_cut = exploration.cut.is_some();
     let program = Program::draw(seed, exploration.steps, exploration.guests, &given, can_cut);
     let mut absent = BTreeMap::new();
-    let (at, message) = match run(&exploration, &given, &program, &mut absent).await? {
+    let (at, wrong) = match run(&exploration, &given, &program, &mut absent).await? {
         Ended::Well => {
             let steps = program.steps.len();
             return Ok(Found { seed, steps, absent, cancelled: false, failure: None });
@@ -124,7 +139,7 @@ where
         Ended::Cancelled(steps) => {
             return Ok(Found { seed, steps, absent, cancelled: true, failure: None });
         }
-        Ended::Wrong(at, message) => (at, message),
+        Ended::Wrong(at, wrong) => (at, wrong),
     };
     let steps = at + 1;
     let failing = program.steps[at].verb;
@@ -134,15 +149,17 @@ where
         let exploration = &exploration;
         async move {
             let ended = run(exploration, &given.await?, &program, &mut BTreeMap::new()).await?;
-            let Ended::Wrong(at, message) = ended else { return Ok(None) };
+            let Ended::Wrong(at, wrong) = ended else { return Ok(None) };
             // Another verb that fails is another problem, which must not take the place of this one.
             let verb = std::mem::discriminant(&program.steps[at].verb);
             let same = verb == std::mem::discriminant(&failing);
-            Ok::<_, Error>(same.then_some((at, message)))
+            Ok::<_, Error>(same.then_some((at, wrong)))
         }
     };
-    let (program, message, tries) = shrink(program, message, exploration.most_tries, again).await?;
-    let failure = Failure { program, message, found_after: steps, tries };
+    let goes_on = |tries| tries < exploration.most_tries && !exploration.cancel.is_cancelled();
+    let (program, wrong, tries) = shrink(program, wrong, goes_on, again).await?;
+    let Wrong { message, console } = wrong;
+    let failure = Failure { program, message, console, found_after: steps, tries };
     let cancelled = exploration.cancel.is_cancelled();
     Ok(Found { seed, steps, absent, cancelled, failure: Some(failure) })
 }
@@ -163,7 +180,28 @@ enum Ended {
     /// At this step.
     Cancelled(usize),
     /// At this step, and how it failed.
-    Wrong(usize, String),
+    Wrong(usize, Wrong),
+}
+
+/// What is wrong, and what can be seen of it before its guest is removed.
+struct Wrong {
+    message: String,
+    console: Option<String>,
+}
+
+impl Wrong {
+    async fn seen(message: String, player: Option<&Player>) -> Self {
+        let console = match player {
+            // It may be what is wrong that there is none.
+            Some(player) => player.guest.console_text().await.ok(),
+            None => None,
+        };
+        let console = console.map(|text| {
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(CONSOLE_LINES)..].join("\n")
+        });
+        Self { message, console: console.filter(|text| !text.trim().is_empty()) }
+    }
 }
 
 /// Runs a program. All guests are removed. What cannot be done is counted in `absent`.
@@ -212,7 +250,11 @@ async fn run(
             seen = seen => seen,
         };
         if let Err(message) = seen {
-            ended = Ended::Wrong(at, message);
+            if let Some(told) = &exploration.told_of_failure {
+                told(at, &message);
+            }
+            let wrong = Wrong::seen(message, players.get(&step.guest)).await;
+            ended = Ended::Wrong(at, wrong);
             break;
         }
     }
@@ -222,7 +264,8 @@ async fn run(
             && !matches!(ended, Ended::Wrong(..))
         {
             let message = format!("a guest could not be removed at the end: {error}");
-            ended = Ended::Wrong(program.steps.len().saturating_sub(1), message);
+            let wrong = Wrong::seen(message, Some(player)).await;
+            ended = Ended::Wrong(program.steps.len().saturating_sub(1), wrong);
         }
     }
     Ok(ended)
