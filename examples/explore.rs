@@ -9,7 +9,7 @@ use clap::Parser;
 use miette::{IntoDiagnostic, Report};
 use xenrt::explore::{Exploration, Found, explore};
 use xenrt::lab::HostDemand;
-use xenrt::model::Host;
+use xenrt::model::{GuestKind, Host};
 use xenrt::sequencer::{CancelHandle, cancel_on_ctrl_c};
 use xenrt::sim::{Defect, SimLab, SimTiming, virtual_time};
 use xenrt_examples::{Place, PlaceArgs};
@@ -49,9 +49,22 @@ struct Args {
     #[arg(long, value_name = "NAME")]
     image: Option<String>,
 
+    /// The kind of the guests: pv, pvh or hvm; one that can be moved where there are two hosts
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    kind: Option<GuestKind>,
+
     /// Plant this bug in the simulated toolstack
     #[arg(long, value_name = "DEFECT")]
     defect: Option<String>,
+}
+
+fn kind(text: &str) -> Result<GuestKind, String> {
+    match text {
+        "pv" => Ok(GuestKind::Pv),
+        "pvh" => Ok(GuestKind::Pvh),
+        "hvm" => Ok(GuestKind::Hvm),
+        _ => Err("there are pv, pvh and hvm".to_owned()),
+    }
 }
 
 fn main() -> ExitCode {
@@ -91,6 +104,9 @@ fn run_in(args: &Args, place: &Place, cancel: &CancelHandle) -> miette::Result<b
     if let Some(image) = &args.image {
         exploration = exploration.image(image);
     }
+    if let Some(kind) = args.kind {
+        exploration = exploration.kind(kind);
+    }
     let started = Instant::now();
     let found = match place {
         Place::Sim => simulated(args, exploration)?,
@@ -128,7 +144,7 @@ fn run_in(args: &Args, place: &Place, cancel: &CancelHandle) -> miette::Result<b
         return Ok(true);
     };
     let image = args.image.as_deref().unwrap_or("generic-linux");
-    let test = failure.program.to_test_case(found.seed, &failure.message, image);
+    let test = failure.program.to_test_case(found.seed, &failure.message, image, failure.kind);
     anstream::println!("\nas a test case:\n\n{test}");
     Ok(false)
 }

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::program::Program;
+use crate::model::GuestKind;
 
 /// A program that fails, as short as it could be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The program; its last step is the one that failed.
     pub program: Program,
+    /// The kind of its guests, where it was chosen.
+    pub kind: Option<GuestKind>,
     /// What was wrong.
     pub message: String,
-    /// The end of the console of the guest whose step it was, as far as it could be had then.
-    pub console: Option<String>,
+    /// The end of the console of each guest, by its name, as it was then; or why it could not be had.
+    pub consoles: BTreeMap<String, String>,
     /// How many steps were run until something was wrong for the first time.
     pub found_after: usize,
     /// How many programs were run to shorten it.
@@ -56,8 +59,8 @@ impl fmt::Display for Found {
         )?;
         write!(f, "{}", failure.program)?;
         writeln!(f, "then: {}", failure.message)?;
-        if let Some(console) = &failure.console {
-            writeln!(f, "the guest's console:")?;
+        for (name, console) in &failure.consoles {
+            writeln!(f, "the console of {name}:")?;
             for line in console.lines() {
                 writeln!(f, "  | {line}")?;
             }

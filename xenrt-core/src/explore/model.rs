@@ -7,7 +7,10 @@ use crate::model::{GuestAction, PowerState};
 
 /// The most vCPUs of a guest of an exploration.
 pub(super) const MOST_VCPUS: u32 = 4;
-/// So many MiB more than its image says are the most memory of a guest of an exploration.
+/// A guest of an exploration has so many MiB more than its image needs, at least: each VIF takes 1 MiB and
+/// more of its memory for each vCPU (Linux, drivers/net/xen-netfront.c, NET_RX_RING_SIZE pages a queue).
+pub(super) const DEVICE_MEMORY: u32 = 64;
+/// And so many MiB more than that at most.
 pub(super) const MOST_MORE_MEMORY: u32 = 64;
 /// The most disks and VIFs that are attached to one guest.
 const MOST_DEVICES: usize = 3;

@@ -3,14 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::model::{MOST_MORE_MEMORY, MOST_VCPUS, Model};
+use super::model::{DEVICE_MEMORY, MOST_MORE_MEMORY, MOST_VCPUS, Model};
 use super::program::{Program, Verb};
+use crate::model::GuestKind;
 
 impl Program {
     /// The program as a file of Rust with one test case, ready to compile in a crate that depends
     /// on `xenrt`. `seed` is what found it, `message` what was wrong, `image` what its guests are
-    /// made from.
-    pub fn to_test_case(&self, seed: u64, message: &str, image: &str) -> String {
+    /// made from, and `kind` what they are, where that is chosen.
+    pub fn to_test_case(
+        &self,
+        seed: u64,
+        message: &str,
+        image: &str,
+        kind: Option<GuestKind>,
+    ) -> String {
         let mut text = String::from("use xenrt::prelude::*;\n\n");
         let told = message.lines().next().unwrap_or_default().replace("*/", "* /");
         let hosts = if self.steps.iter().any(|step| step.verb == Verb::Migrate) { 2 } else { 1 };
@@ -24,7 +31,7 @@ impl Program {
             [] => String::new(),
             needs => format!(", requires({})", needs.join(", ")),
         };
-        let steps = self.statements(image, hosts);
+        let steps = self.statements(image, kind, hosts);
         // Writing into a String cannot fail.
         let _ = write!(
             text,
@@ -45,7 +52,7 @@ impl Program {
         text
     }
 
-    fn statements(&self, image: &str, hosts: usize) -> String {
+    fn statements(&self, image: &str, kind: Option<GuestKind>, hosts: usize) -> String {
         let mut lines: Vec<String> = match hosts {
             1 => vec!["let hosts = [cx.default_host()?];".to_owned()],
             _ => vec!["let hosts = [cx.host(\"0\")?, cx.host(\"1\")?];".to_owned()],
@@ -63,11 +70,18 @@ impl Program {
             count += 1;
             match step.verb {
                 Verb::Create => lines.extend([
-                    format!("let spec = GuestSpec::new(\"xrte-{}\").image({image:?});", step.guest),
+                    format!(
+                        "let spec = GuestSpec::new(\"xrte-{}\").image({image:?}){};",
+                        step.guest,
+                        kind.map(|kind| format!(".kind(GuestKind::{kind:?})")).unwrap_or_default()
+                    ),
                     format!("let spec = spec.max_vcpus({MOST_VCPUS}).vif(VifSpec::on_default());"),
-                    format!("let memory = hosts[0].entry().image_for({image:?})?.memory;"),
-                    format!("let most = Memory::mib(memory.as_mib() + {MOST_MORE_MEMORY});"),
-                    "let spec = spec.memory(memory).max_memory(most);".to_owned(),
+                    format!("let memory = hosts[0].entry().image_for({image:?})?.memory.as_mib();"),
+                    format!("let spec = spec.memory(Memory::mib(memory + {DEVICE_MEMORY}));"),
+                    format!(
+                        "let spec = spec.max_memory(Memory::mib(memory + {}));",
+                        DEVICE_MEMORY + MOST_MORE_MEMORY
+                    ),
                     format!("let {g} = hosts[0].create_guest(&spec).await?;"),
                 ]),
                 Verb::Start => lines.extend([
@@ -84,13 +98,12 @@ impl Program {
                 Verb::Suspend => lines.push(format!("{g}.suspend().await?;")),
                 Verb::Resume => lines.push(format!("{g}.resume().await?;")),
                 Verb::SetVcpus(vcpus) => lines.push(format!("{g}.set_vcpus({vcpus}).await?;")),
-                Verb::SetMemory(0) => lines.extend([
-                    format!("let memory = hosts[0].entry().image_for({image:?})?.memory;"),
-                    format!("{g}.set_memory(memory).await?;"),
-                ]),
                 Verb::SetMemory(more) => lines.extend([
                     format!("let memory = hosts[0].entry().image_for({image:?})?.memory.as_mib();"),
-                    format!("{g}.set_memory(Memory::mib(memory + {more})).await?;"),
+                    format!(
+                        "{g}.set_memory(Memory::mib(memory + {})).await?;",
+                        DEVICE_MEMORY + more
+                    ),
                 ]),
                 Verb::AttachDisk => {
                     disks.push(count);

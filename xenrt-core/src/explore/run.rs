@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::{Failure, Found};
-use super::model::{MOST_MORE_MEMORY, MOST_VCPUS, Model, ModelGuest};
+use super::model::{DEVICE_MEMORY, MOST_MORE_MEMORY, MOST_VCPUS, Model, ModelGuest};
 use super::program::{Program, Step, Verb};
 use super::shrink::shrink;
+use crate::lab::GuestImage;
 use crate::model::{
-    Ability, Disk, DiskSpec, Guest, GuestSpec, Host, Memory, PowerState, ShutdownMode, Vif, VifSpec,
+    Ability, Disk, DiskSpec, Guest, GuestKind, GuestSpec, Host, Memory, PowerState, ShutdownMode,
+    Vif, VifSpec,
 };
 use crate::sequencer::CancelHandle;
 use crate::{Error, Result};
@@ -24,7 +26,7 @@ type Told = Arc<dyn Fn(usize, &Step) + Send + Sync>;
 /// Who is told what is wrong as soon as it is, after which step.
 type ToldOfFailure = Arc<dyn Fn(usize, &str) + Send + Sync>;
 
-/// So many lines are kept of the console of a guest with which something is wrong.
+/// So many lines are kept of the console of each guest when something is wrong.
 const CONSOLE_LINES: usize = 30;
 
 /// How far and how an exploration goes.
@@ -35,6 +37,7 @@ pub struct Exploration {
     steps: usize,
     guests: usize,
     image: Option<String>,
+    kind: Option<GuestKind>,
     most_tries: usize,
     cut: Option<Cut>,
     told: Option<Told>,
@@ -59,6 +62,7 @@ impl Exploration {
             steps,
             guests: 3,
             image: None,
+            kind: None,
             most_tries: 300,
             cut: None,
             told: None,
@@ -76,6 +80,13 @@ impl Exploration {
     /// With guests of this image; the first one of the host unless set.
     pub fn image(mut self, image: impl Into<String>) -> Self {
         self.image = Some(image.into());
+        self
+    }
+
+    /// With guests of this kind. Unless set, one that can be moved where there are two hosts, and else the one
+    /// that the image names first.
+    pub fn kind(mut self, kind: GuestKind) -> Self {
+        self.kind = Some(kind);
         self
     }
 
@@ -104,6 +115,12 @@ impl Exploration {
     pub fn on_failure(mut self, told: impl Fn(usize, &str) + Send + Sync + 'static) -> Self {
         self.told_of_failure = Some(Arc::new(told));
         self
+    }
+
+    /// The kind of its guests on these hosts, of those that the image can be; `None` leaves it to the host.
+    fn kind_on(&self, hosts: &[Arc<dyn Host>], kinds: &[GuestKind]) -> Option<GuestKind> {
+        let moves = hosts.len() > 1 && hosts[0].abilities().has(Ability::LiveMigration);
+        self.kind.or_else(|| hosts.first()?.kind_to_move(kinds).filter(|_| moves))
     }
 
     /// Ends when this is cancelled: the step that is being taken is interrupted, and all guests are
@@ -158,17 +175,24 @@ where
     };
     let goes_on = |tries| tries < exploration.most_tries && !exploration.cancel.is_cancelled();
     let (program, wrong, tries) = shrink(program, wrong, goes_on, again).await?;
-    let Wrong { message, console } = wrong;
-    let failure = Failure { program, message, console, found_after: steps, tries };
+    let Wrong { message, consoles } = wrong;
+    let kind = exploration.kind_on(&given, &image_of(&exploration, &given)?.kinds);
+    let failure = Failure { program, kind, message, consoles, found_after: steps, tries };
     let cancelled = exploration.cancel.is_cancelled();
     Ok(Found { seed, steps, absent, cancelled, failure: Some(failure) })
+}
+
+/// The image of the guests.
+fn image_of<'a>(exploration: &Exploration, hosts: &'a [Arc<dyn Host>]) -> Result<&'a GuestImage> {
+    let first = hosts.first().ok_or_else(|| Error::lab("an exploration needs a host"))?;
+    first.entry().image_for(exploration.image.as_deref().unwrap_or_default())
 }
 
 /// A guest at work.
 struct Player {
     guest: Arc<dyn Guest>,
     name: String,
-    image_memory: Memory,
+    least_memory: Memory,
     image_disks: usize,
     disks: Vec<Disk>,
     vifs: Vec<Vif>,
@@ -183,24 +207,27 @@ enum Ended {
     Wrong(usize, Wrong),
 }
 
-/// What is wrong, and what can be seen of it before its guest is removed.
+/// What is wrong, and what can be seen of it before the guests are removed.
 struct Wrong {
     message: String,
-    console: Option<String>,
+    consoles: BTreeMap<String, String>,
 }
 
 impl Wrong {
-    async fn seen(message: String, player: Option<&Player>) -> Self {
-        let console = match player {
-            // It may be what is wrong that there is none.
-            Some(player) => player.guest.console_text().await.ok(),
-            None => None,
-        };
-        let console = console.map(|text| {
-            let lines: Vec<&str> = text.lines().collect();
-            lines[lines.len().saturating_sub(CONSOLE_LINES)..].join("\n")
-        });
-        Self { message, console: console.filter(|text| !text.trim().is_empty()) }
+    async fn seen(message: String, players: &BTreeMap<usize, Player>) -> Self {
+        let mut consoles = BTreeMap::new();
+        for player in players.values() {
+            let end = match player.guest.console_text().await {
+                Ok(text) => {
+                    let lines: Vec<&str> = text.trim().lines().collect();
+                    lines[lines.len().saturating_sub(CONSOLE_LINES)..].join("\n")
+                }
+                // It may be what is wrong that there is none.
+                Err(error) => format!("({error})"),
+            };
+            consoles.insert(player.name.clone(), end);
+        }
+        Self { message, consoles }
     }
 }
 
@@ -211,13 +238,7 @@ async fn run(
     program: &Program,
     absent: &mut BTreeMap<String, usize>,
 ) -> Result<Ended> {
-    let Some(first) = hosts.first() else {
-        return Err(Error::lab("an exploration needs a host"));
-    };
-    let image = match &exploration.image {
-        Some(image) => image.clone(),
-        None => first.entry().image_for("")?.name.clone(),
-    };
+    let image = image_of(exploration, hosts)?.name.clone();
     let mut model = Model::new(hosts.len());
     let mut players = BTreeMap::new();
     let mut ended = Ended::Well;
@@ -253,7 +274,7 @@ async fn run(
             if let Some(told) = &exploration.told_of_failure {
                 told(at, &message);
             }
-            let wrong = Wrong::seen(message, players.get(&step.guest)).await;
+            let wrong = Wrong::seen(message, &players).await;
             ended = Ended::Wrong(at, wrong);
             break;
         }
@@ -264,7 +285,7 @@ async fn run(
             && !matches!(ended, Ended::Wrong(..))
         {
             let message = format!("a guest could not be removed at the end: {error}");
-            let wrong = Wrong::seen(message, Some(player)).await;
+            let wrong = Wrong::seen(message, &players).await;
             ended = Ended::Wrong(program.steps.len().saturating_sub(1), wrong);
         }
     }
@@ -283,20 +304,19 @@ async fn take(
     if step.verb == Verb::Create {
         let name = format!("xrte-{}", step.guest);
         let own = hosts[0].entry().image_for(image)?;
+        let least_memory = Memory::mib(own.memory.as_mib() + u64::from(DEVICE_MEMORY));
         let mut spec = GuestSpec::new(&name)
             .image(image)
             .vcpus(1)
             .max_vcpus(MOST_VCPUS)
-            .memory(own.memory)
-            .max_memory(Memory::mib(own.memory.as_mib() + u64::from(MOST_MORE_MEMORY)))
+            .memory(least_memory)
+            .max_memory(Memory::mib(least_memory.as_mib() + u64::from(MOST_MORE_MEMORY)))
             .vif(VifSpec::on_default());
-        if hosts.len() > 1 && hosts[0].abilities().has(Ability::LiveMigration) {
-            spec.kind = hosts[0].kind_to_move(&own.kinds);
-        }
+        spec.kind = exploration.kind_on(hosts, &own.kinds);
         let guest = hosts[0].define_guest(&spec).await?;
-        let (image_memory, image_disks) = (own.memory, usize::from(own.disk.is_some()));
+        let image_disks = usize::from(own.disk.is_some());
         let (disks, vifs) = (Vec::new(), Vec::new());
-        let player = Player { guest, name, image_memory, image_disks, disks, vifs };
+        let player = Player { guest, name, least_memory, image_disks, disks, vifs };
         players.insert(step.guest, player);
         return Ok(());
     }
@@ -361,7 +381,7 @@ async fn take(
 
 impl Player {
     fn memory(&self, more: u32) -> Memory {
-        Memory::mib(self.image_memory.as_mib() + u64::from(more))
+        Memory::mib(self.least_memory.as_mib() + u64::from(more))
     }
 }
 

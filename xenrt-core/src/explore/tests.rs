@@ -1,4 +1,5 @@
 use super::{Exploration, Found, Program, Step, Verb, explore};
+use crate::model::GuestKind;
 use crate::sequencer::{CancelHandle, CancelReason};
 use crate::sim::{Defect, SimLab, SimLabBuilder, SimTiming, virtual_time};
 
@@ -118,7 +119,12 @@ fn a_program_is_printed_as_a_test_that_compiles() {
         Verb::Delete,
     ];
     let steps = verbs.map(|verb| Step { guest: 0, verb }).to_vec();
-    let text = Program { steps }.to_test_case(7, "g0 Delete failed: it is still there", "tiny");
+    let text = Program { steps }.to_test_case(
+        7,
+        "g0 Delete failed: it is still there",
+        "tiny",
+        Some(GuestKind::Pv),
+    );
     let expected = include_str!("../../../tests/ui/pass/explored.rs");
     assert_eq!(text + "\nfn main() {}\n", expected);
 }
