@@ -119,6 +119,11 @@ for unit in xendomains.service libvirt-guests.service lvm2-monitor.service blk-a
     dm-event.socket lvm2-lvmpolld.socket systemd-modules-load.service; do
     ln -sf /dev/null "$units/$unit"
 done
+# What serves disks to other hosts, and what attaches them, is started by who needs it.
+for unit in nfs-server.service nfs-client.target nfs-blkmap.service rpcbind.service rpcbind.socket \
+    rpc-statd-notify.service tgt.service iscsid.service iscsid.socket open-iscsi.service; do
+    rm -f "$units"/*.wants/$unit
+done
 # libvirtd starts at the first connection to its socket, not in the way of the boot.
 rm -f "$units/multi-user.target.wants/libvirtd.service"
 
