@@ -6,7 +6,7 @@ use crate::support::{boot_id, count, guest_spec, up};
 
 /// Has the kernel of a guest panic (sysrq `c`, Documentation/admin-guide/sysrq.rst). A kernel that is
 /// told to reboot after a panic would do so by itself, so that is switched off first.
-async fn crash(guest: &dyn Guest) -> Result {
+pub(super) async fn crash(guest: &dyn Guest) -> Result {
     let crash = "echo 0 > /proc/sys/kernel/panic; echo 1 > /proc/sys/kernel/sysrq; \
                  echo c > /proc/sysrq-trigger";
     let crash = Command::shell_line(crash).deadline(Duration::from_secs(15));

@@ -2,6 +2,7 @@
 
 mod concurrent;
 mod crash;
+mod crash_dump;
 mod install;
 mod itself;
 mod names;

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use xenrt::prelude::*;
 
+use crate::support::source_towards;
+
 /// A guest's VIF as the guest and the control domain know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VifEnds {
@@ -52,11 +54,5 @@ impl VifEnds {
 /// When dom0 has no route to the guest, or says what is not understood.
 pub async fn dom0_address_towards(host: &dyn Host, guest: &dyn Guest) -> Result<IpAddr> {
     let address = guest.wait_for_address().await?;
-    let route = Command::new("ip").args(["-o", "route", "get"]).arg(address.to_string());
-    let route = host.dom0().text(&route).await?;
-    let mut words = route.split_whitespace().skip_while(|word| *word != "src");
-    let source = words.nth(1).and_then(|source| source.parse().ok());
-    source.ok_or_else(|| {
-        TestError::infrastructure(format!("dom0 has no source address towards {address}: {route}"))
-    })
+    source_towards(host.dom0().as_ref(), address).await
 }

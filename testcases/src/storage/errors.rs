@@ -4,7 +4,7 @@ use xenrt::model::Undo;
 use xenrt::prelude::*;
 
 use super::SIZE;
-use crate::support::{Pattern, Subject, Witness};
+use crate::support::{Pattern, Subject, Witness, needs_programs};
 
 /// The storage under a disk fails while the guest runs: the guest is told so, with an error and not with
 /// data that is not there; it lives on and so do its other disks; and what was on the disk is there when
@@ -41,12 +41,7 @@ impl TestCase for IoError {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let host = cx.default_host()?;
         let dom0 = host.dom0();
-        for program in ["dmsetup", "losetup"] {
-            let find = Command::shell_line(format!("command -v {program}"));
-            if !dom0.succeeds(&find).await? {
-                return Err(TestError::skip(format!("dom0 has no {program} to make a disk fail")));
-            }
-        }
+        needs_programs(dom0.as_ref(), &["dmsetup", "losetup"], "make a disk fail").await?;
         let subject = Subject::take(cx).await?;
         let mapped = Mapped::make(cx, subject.guest.as_ref()).await?;
         Ok(Self { subject, mapped })

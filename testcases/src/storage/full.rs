@@ -4,7 +4,7 @@ use xenrt::model::Undo;
 use xenrt::prelude::*;
 
 use super::SIZE;
-use crate::support::{Pattern, Subject, Witness};
+use crate::support::{Pattern, Subject, Witness, needs_programs};
 
 /// The storage of the host under a disk is full before the disk is: the guest is told so, or is paused until
 /// there is room, and not left to believe that something was written; another disk on that storage keeps
@@ -44,12 +44,8 @@ impl TestCase for HostFull {
     async fn prepare(cx: &TestContext) -> Result<Self> {
         let host = cx.default_host()?;
         let dom0 = host.dom0();
-        for program in ["fallocate", "truncate", "mountpoint"] {
-            let find = Command::shell_line(format!("command -v {program}"));
-            if !dom0.succeeds(&find).await? {
-                return Err(TestError::skip(format!("dom0 has no {program} to make a storage of")));
-            }
-        }
+        let programs = ["fallocate", "truncate", "mountpoint"];
+        needs_programs(dom0.as_ref(), &programs, "make a storage of").await?;
         let subject = Subject::take(cx).await?;
         let storage = Storage::make(cx, subject.guest.as_ref()).await?;
         Ok(Self { subject, storage })

@@ -5,6 +5,8 @@ mod errors;
 mod full;
 mod hotplug;
 mod keeps;
+mod path_loss;
+mod served;
 mod sizes;
 
 use xenrt::prelude::*;

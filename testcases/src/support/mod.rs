@@ -1,5 +1,6 @@
 //! What the tests of all themes share.
 
+mod between;
 mod busy;
 mod census;
 mod clock;
@@ -10,11 +11,13 @@ mod noise;
 mod outage;
 mod pattern;
 mod ping;
+mod programs;
 mod resident;
 mod subject;
 mod timings;
 mod witness;
 
+pub(crate) use between::{addresses_between, source_towards};
 pub(crate) use busy::keep_busy;
 pub(crate) use census::Census;
 pub(crate) use clock::skew;
@@ -25,6 +28,7 @@ pub(crate) use noise::noise;
 pub(crate) use outage::outage_during;
 pub(crate) use pattern::Pattern;
 pub(crate) use ping::{USUAL_PING, answers_pings, ping, pings};
+pub(crate) use programs::needs_programs;
 pub(crate) use resident::Resident;
 pub(crate) use subject::{
     Subject, bring_up, count, guest_spec, image_memory, in_round, several, several_up, start_all,

@@ -59,8 +59,16 @@ impl Pattern {
     /// The product's, with the first block that is not what was written, and what it is instead;
     /// as [`write`](Self::write).
     pub(crate) async fn verify(self, guest: &dyn Guest, device: &str) -> Result {
+        let sync = Command::new("sync").deadline(Duration::from_secs(120));
+        guest.shell().await?.run(&sync).await?;
+        self.verify_written(guest, device).await
+    }
+
+    /// The same, of what was [written](Self::write) by this and is on the disk for sure: other disks of the
+    /// guest, which may have something to write and cannot, are not waited for.
+    pub(crate) async fn verify_written(self, guest: &dyn Guest, device: &str) -> Result {
         let shell = guest.shell().await?;
-        let drop = Command::shell_line("sync; echo 3 > /proc/sys/vm/drop_caches");
+        let drop = Command::shell_line("echo 3 > /proc/sys/vm/drop_caches");
         shell.run(&drop.deadline(Duration::from_secs(120))).await?;
         for from in self.stretches() {
             let found = read(shell.as_ref(), device, from).await?;

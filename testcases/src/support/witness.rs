@@ -29,6 +29,11 @@ impl Witness {
         Ok(Self { boot_id, token })
     }
 
+    /// What was left, as it stands in the memory of the guest.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     async fn marker(guest: &dyn Guest) -> Result<Option<String>> {
         let read = Command::new("cat").arg(MARKER).deadline(Duration::from_secs(60));
         let read = guest.shell().await?.execute(&read).await?;

@@ -12,25 +12,33 @@ use super::{Figure, Workload, not_understood};
 /// The port that iperf 2 listens on unless told otherwise.
 const PORT: u16 = 5001;
 
-/// TCP throughput from where it runs to a server that it starts itself, with iperf 2.
+/// TCP throughput from where it runs to a server that it starts itself, or the other way, with iperf 2.
 #[derive(Debug, Clone)]
 pub struct Iperf {
     server: Arc<dyn Shell>,
     address: IpAddr,
     seconds: u32,
     connections: u32,
+    reverse: bool,
 }
 
 impl Iperf {
     /// To a server behind this shell, which has this address. 5 s and one connection unless set.
     pub fn new(server: Arc<dyn Shell>, address: IpAddr) -> Self {
-        Self { server, address, seconds: 5, connections: 1 }
+        Self { server, address, seconds: 5, connections: 1, reverse: false }
     }
 
     /// Sets how long it sends.
     #[must_use]
     pub fn seconds(mut self, seconds: u32) -> Self {
         self.seconds = seconds;
+        self
+    }
+
+    /// Has the server send, to where it runs.
+    #[must_use]
+    pub fn reverse(mut self) -> Self {
+        self.reverse = true;
         self
     }
 
@@ -60,6 +68,7 @@ impl Workload for Iperf {
         let client = Command::new("iperf").args(["-c", &self.address.to_string(), "-y", "C", "-t"]);
         let client = client.args([self.seconds.to_string(), "-p".into(), PORT.to_string()]);
         let client = client.args(["-P".into(), self.connections.to_string()]).deadline(life);
+        let client = if self.reverse { client.arg("-R") } else { client };
         let said = carry_out(shell, &client).await;
         server.stop().await?;
         let said = said?;
@@ -68,7 +77,8 @@ impl Workload for Iperf {
             not_understood("iperf -y C", "lines of nine fields with commas", &found)
         })?;
         if transferred == 0.0 {
-            return Err(TestError::product(format!("nothing went to {}", self.address)));
+            let way = if self.reverse { "came from" } else { "went to" };
+            return Err(TestError::product(format!("nothing {way} {}", self.address)));
         }
         Ok(vec![
             Figure::new("throughput", rate / 1e6, "Mbit/s"),
@@ -111,9 +121,14 @@ mod tests {
         19700101000000,127.0.0.1,39026,127.0.0.1,5999,2,0.0-2.0,4952424508,19730529283\n\
         19700101000000,127.0.0.1,39028,127.0.0.1,5999,1,0.0-2.0,4625530940,18441001061\n";
 
+    /// The same version, where the server sent (`-R`).
+    const REVERSE: &str =
+        "19700101000000,127.0.0.1,5999,127.0.0.1,33846,1,0.0-1.0,2541748224,20315336313\n";
+
     #[test]
     fn recorded_outputs_are_read() {
         assert_eq!(totals(ONE, 1), Some((9_531_818_044.0, 37_830_172_913.0)));
+        assert_eq!(totals(REVERSE, 1), Some((2_541_748_224.0, 20_315_336_313.0)));
         let of_three = (13_680_640_180.0, 54_511_305_627.0);
         assert_eq!(totals(THREE, 3), Some(of_three));
         // Older versions add a line for the sum.

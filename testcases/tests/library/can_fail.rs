@@ -72,20 +72,24 @@ fn every_test_finds_the_fault_that_is_planted_for_it() {
     assert!(blind.is_empty(), "{} of {}:\n{}", blind.len(), rows.len(), blind.join("\n"));
 }
 
-/// The baseline that `performance.lifecycle` is held against above.
+/// The baselines that the tests of performance are held against above.
 #[test]
-#[ignore = "writes tests/data/simulated-times.json anew; for a change of how verbs do what they do"]
-fn a_new_baseline_is_written() {
-    fn find(folder: &std::path::Path) -> Option<std::path::PathBuf> {
+#[ignore = "writes tests/data/simulated-*.json anew; for a change of how verbs do what they do"]
+fn new_baselines_are_written() {
+    fn find(folder: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).find_map(|path| {
-            if path.is_dir() { find(&path) } else { path.ends_with("times.json").then_some(path) }
+            if path.is_dir() { find(&path, name) } else { path.ends_with(name).then_some(path) }
         })
     }
-    let folder = tempfile::tempdir().unwrap();
-    let runs = [("runs".to_owned(), "12".to_owned())];
-    let ran = one_in(folder.path(), "performance.lifecycle", &runs, false, None);
-    assert_eq!(ran.kind, OutcomeKind::Passed, "{}", ran.message);
-    let times = find(folder.path()).expect("the test keeps its times");
-    std::fs::copy(times, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/simulated-times.json"))
-        .unwrap();
+    for (test, name) in
+        [("performance.lifecycle", "times.json"), ("performance.throughput", "rates.json")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = [("runs".to_owned(), "12".to_owned())];
+        let ran = one_in(folder.path(), test, &runs, false, None);
+        assert_eq!(ran.kind, OutcomeKind::Passed, "{test}: {}", ran.message);
+        let kept = find(folder.path(), name).expect("the test keeps what it measured");
+        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
+        std::fs::copy(kept, format!("{data}/simulated-{name}")).unwrap();
+    }
 }

@@ -65,6 +65,7 @@ impl Plant {
 /// What real hosts know and simulated ones do not: stress-ng, and filters that cut a host off.
 pub(crate) fn teach(lab: &SimLab) {
     crate::wires::teach(lab);
+    crate::beyond::teach(lab);
     crate::room::teach(lab, false);
     crate::schedule::teach(lab, crate::schedule::Broken::Nothing);
     let own = lab.clone();

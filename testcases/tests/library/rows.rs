@@ -5,6 +5,7 @@ use std::time::Duration;
 use xenrt::model::PowerState;
 use xenrt::sim::{Defect, Fault, Lie, SimAnswer, SimCall};
 
+use crate::beyond;
 use crate::plant::{
     Plant, dirty_disks, failure_hidden, fast_clocks, growing_xenstored, iperf, large_ping_lost,
     stress_ng,
@@ -111,6 +112,11 @@ pub(crate) fn rows() -> Vec<Row> {
                 Fault::lie(Lie::Power(PowerState::Crashed)).call(SimCall::View)
             }),
             "to be Halted",
+        ),
+        row(
+            "lifecycle.crash_dump",
+            Plant::Answer("a dump has none of the guest's memory", |lab| beyond::dumps(lab, "0\n")),
+            "does not hold what the guest had in memory",
         ),
         broken("lifecycle.crash_restart", D::RebootLosesVif, "to come back from its crash"),
         broken(
@@ -286,6 +292,17 @@ pub(crate) fn rows() -> Vec<Row> {
             }),
             "cannot understand lmbench",
         ),
+        row(
+            "performance.throughput",
+            Plant::Answer("disks are a fifth slower than in the baseline", |lab| {
+                beyond::copies(lab, "10 101\n");
+            }),
+            "disk read regressed by 17 %",
+        )
+        .with(&[(
+            "baseline",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/simulated-rates.json"),
+        )]),
         broken("scalability.boot_storm", D::RebootIgnored, "of 6 guests did not reboot"),
         broken("scalability.concurrent_lives", D::DeleteLeavesDefinition, "did not end"),
         broken("scalability.many_guests", D::OutOfMemoryUnnamed, "beside 3 guests")
@@ -302,6 +319,14 @@ pub(crate) fn rows() -> Vec<Row> {
             }),
             "makes the next start slower by 2.00 s",
         ),
+        row(
+            "security.event_storm",
+            Plant::When("logins into others hang in a storm", "iperf -u", || {
+                Fault::hang().call(SimCall::Inside).times(3)
+            }),
+            "did not answer for",
+        )
+        .with(&[("seconds", "40"), ("max_outage", "5s")]),
         row(
             "security.spoofing_locked",
             Plant::Answer("a lock of a VIF does not lock", |lab| {
@@ -357,12 +382,26 @@ pub(crate) fn rows() -> Vec<Row> {
             Plant::Answer("a disk whose storage fails reads as zeros", failure_hidden),
             "while the storage under it failed",
         ),
+        row(
+            "storage.iscsi_path_loss",
+            Plant::Answer("a write fails as soon as its storage is away", |lab| {
+                beyond::writes_that_do_not_wait(lab);
+            }),
+            "failed while its storage was away",
+        ),
         row("storage.many_disks", LOST_WRITE, "holds zeros"),
         row("storage.multiple_disks", LOST_WRITE, "holds zeros"),
         row(
             "storage.new_disk_is_blank",
             Plant::Answer("a new disk holds what another guest wrote", dirty_disks),
             "is not blank",
+        ),
+        row(
+            "storage.nfs_path_loss",
+            Plant::Answer("a write is called done while its storage is away", |lab| {
+                beyond::writes_into_nothing(lab);
+            }),
+            "to which there was no path",
         ),
         broken("storage.read_only", D::DiskReadOnlyLost, "is read-only and was written"),
         row(

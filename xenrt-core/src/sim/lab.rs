@@ -213,6 +213,22 @@ impl SimLab {
         Ok(())
     }
 
+    /// Has an empty file or device at `path` in dom0 of a host from now on, or no more: what comes and goes
+    /// there without a command that the shells know. It can be a disk of a guest.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a host that there is not.
+    pub fn set_file(&self, host: &str, path: &str, there: bool) -> Result<()> {
+        let machine = self.machine(host)?;
+        let files = &mut machine.state().files;
+        if there {
+            files.insert(path.to_owned(), Arc::default());
+        } else {
+            files.remove(path);
+        }
+        Ok(())
+    }
+
     /// Teaches all shells an answer. `answer` is given the place and the line of a command, before
     /// the shells look for it themselves, and returns nothing for what it does not know. What was
     /// taught last is asked first.
