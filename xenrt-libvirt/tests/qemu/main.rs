@@ -14,6 +14,7 @@ mod migration;
 mod namespace;
 mod native_snapshots;
 mod oversized_packets;
+mod regressed;
 mod suite;
 mod world;
 
