@@ -129,6 +129,11 @@ rm -f "$units/multi-user.target.wants/libvirtd.service"
 
 printf 'vif.default.script="vif-bridge"\nvif.default.bridge="xenbr0"\nautoballoon="off"\n' \
     > "$root/etc/xen/xl.conf"
+# Leaner ways to plug VIFs and disks in; those of Xen stand beside them, for what is not usual.
+for script in vif-bridge block; do
+    mv "$root/etc/xen/scripts/$script" "$root/etc/xen/scripts/$script.xen"
+    install_asset 755 "dom0/$script.sh" "$root/etc/xen/scripts/$script"
+done
 # Each guest's console goes to /var/log/xen/console/guest-NAME.log.
 printf 'XENSTORED_ARGS=\nXENCONSOLED_ARGS="--log=guest --log-dir=/var/log/xen/console"\n' \
     > "$root/etc/default/xen"
