@@ -12,11 +12,11 @@ impl TestCase for Explored7 {
 
     async fn run(&mut self, cx: &TestContext) -> Result {
         let hosts = [cx.host("0")?, cx.host("1")?];
-        let spec = GuestSpec::new("xrte-0").image("tiny");
-        let spec = spec.max_vcpus(4).vif(VifSpec::on_default());
-        let memory = hosts[0].entry().image_for("tiny")?.memory;
-        let most = Memory::mib(memory.as_mib() + 64);
-        let spec = spec.memory(memory).max_memory(most);
+        let spec = GuestSpec::new("xrte-0").image("tiny").kind(GuestKind::Pv);
+        let spec = spec.max_vcpus(2).vif(VifSpec::on_default());
+        let memory = hosts[0].entry().image_for("tiny")?.memory.as_mib();
+        let spec = spec.memory(Memory::mib(memory + 64));
+        let spec = spec.max_memory(Memory::mib(memory + 128));
         let g0 = hosts[0].create_guest(&spec).await?;
         g0.check().await?;
         g0.start().await?;
@@ -29,7 +29,7 @@ impl TestCase for Explored7 {
         g0.detach_disk(&disk4.device).await?;
         g0.check().await?;
         let memory = hosts[0].entry().image_for("tiny")?.memory.as_mib();
-        g0.set_memory(Memory::mib(memory + 64)).await?;
+        g0.set_memory(Memory::mib(memory + 128)).await?;
         g0.check().await?;
         g0.set_vcpus(2).await?;
         g0.check().await?;

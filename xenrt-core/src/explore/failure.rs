@@ -6,13 +6,22 @@ use std::fmt;
 use super::program::Program;
 use crate::model::GuestKind;
 
+/// What the guests of an exploration are, all of them alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guests {
+    /// Their kind, where it was chosen.
+    pub kind: Option<GuestKind>,
+    /// The most vCPUs that each can have.
+    pub most_vcpus: u32,
+}
+
 /// A program that fails, as short as it could be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The program; its last step is the one that failed.
     pub program: Program,
-    /// The kind of its guests, where it was chosen.
-    pub kind: Option<GuestKind>,
+    /// What its guests are.
+    pub guests: Guests,
     /// What was wrong.
     pub message: String,
     /// The end of the console of each guest, by its name, as it was then; or why it could not be had.

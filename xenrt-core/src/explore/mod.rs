@@ -27,7 +27,7 @@ mod program;
 mod run;
 mod shrink;
 
-pub use failure::{Failure, Found};
+pub use failure::{Failure, Found, Guests};
 pub use model::{Model, ModelGuest};
 pub use program::{Program, Step, Verb};
 pub use run::{Exploration, explore};

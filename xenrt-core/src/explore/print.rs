@@ -3,21 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::model::{DEVICE_MEMORY, MOST_MORE_MEMORY, MOST_VCPUS, Model};
+use super::failure::Guests;
+use super::model::{DEVICE_MEMORY, MOST_MORE_MEMORY, Model};
 use super::program::{Program, Verb};
-use crate::model::GuestKind;
 
 impl Program {
     /// The program as a file of Rust with one test case, ready to compile in a crate that depends
     /// on `xenrt`. `seed` is what found it, `message` what was wrong, `image` what its guests are
-    /// made from, and `kind` what they are, where that is chosen.
-    pub fn to_test_case(
-        &self,
-        seed: u64,
-        message: &str,
-        image: &str,
-        kind: Option<GuestKind>,
-    ) -> String {
+    /// made from, and `guests` what they are.
+    pub fn to_test_case(&self, seed: u64, message: &str, image: &str, guests: Guests) -> String {
         let mut text = String::from("use xenrt::prelude::*;\n\n");
         let told = message.lines().next().unwrap_or_default().replace("*/", "* /");
         let hosts = if self.steps.iter().any(|step| step.verb == Verb::Migrate) { 2 } else { 1 };
@@ -31,7 +25,7 @@ impl Program {
             [] => String::new(),
             needs => format!(", requires({})", needs.join(", ")),
         };
-        let steps = self.statements(image, kind, hosts);
+        let steps = self.statements(image, guests, hosts);
         // Writing into a String cannot fail.
         let _ = write!(
             text,
@@ -52,7 +46,7 @@ impl Program {
         text
     }
 
-    fn statements(&self, image: &str, kind: Option<GuestKind>, hosts: usize) -> String {
+    fn statements(&self, image: &str, guests: Guests, hosts: usize) -> String {
         let mut lines: Vec<String> = match hosts {
             1 => vec!["let hosts = [cx.default_host()?];".to_owned()],
             _ => vec!["let hosts = [cx.host(\"0\")?, cx.host(\"1\")?];".to_owned()],
@@ -73,9 +67,15 @@ impl Program {
                     format!(
                         "let spec = GuestSpec::new(\"xrte-{}\").image({image:?}){};",
                         step.guest,
-                        kind.map(|kind| format!(".kind(GuestKind::{kind:?})")).unwrap_or_default()
+                        guests
+                            .kind
+                            .map(|kind| format!(".kind(GuestKind::{kind:?})"))
+                            .unwrap_or_default()
                     ),
-                    format!("let spec = spec.max_vcpus({MOST_VCPUS}).vif(VifSpec::on_default());"),
+                    format!(
+                        "let spec = spec.max_vcpus({}).vif(VifSpec::on_default());",
+                        guests.most_vcpus
+                    ),
                     format!("let memory = hosts[0].entry().image_for({image:?})?.memory.as_mib();"),
                     format!("let spec = spec.memory(Memory::mib(memory + {DEVICE_MEMORY}));"),
                     format!(

@@ -60,7 +60,7 @@ pub enum Verb {
 
 impl Verb {
     /// All that can be drawn. Some numbers stand for each verb that has one.
-    const DRAWN: &[Self] = &[
+    pub(super) const DRAWN: &[Self] = &[
         Self::Create,
         Self::Start,
         Self::StartPaused,
@@ -127,19 +127,19 @@ pub struct Program {
 
 impl Program {
     /// Draws `steps` legal steps on at most `guests` guests of `hosts` from `seed`. Verbs that the
-    /// hosts cannot do are left out.
+    /// hosts cannot do are left out, and those of `without`.
     pub fn draw(
         seed: u64,
         steps: usize,
         guests: usize,
         hosts: &[std::sync::Arc<dyn Host>],
-        can_cut: bool,
+        without: &[Verb],
     ) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let mut model = Model::new(hosts.len());
         let able = |verb: &&Verb| {
             let needed = verb.needs();
-            (can_cut || **verb != Verb::CutConnection)
+            !without.contains(verb)
                 && needed.is_none_or(|need| hosts.iter().all(|host| host.abilities().has(need)))
         };
         let verbs: Vec<Verb> = Verb::DRAWN.iter().filter(able).copied().collect();

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::failure::{Failure, Found};
+use super::failure::{Failure, Found, Guests};
 use super::model::{DEVICE_MEMORY, MOST_MORE_MEMORY, MOST_VCPUS, Model, ModelGuest};
 use super::program::{Program, Step, Verb};
 use super::shrink::shrink;
@@ -117,10 +117,16 @@ impl Exploration {
         self
     }
 
-    /// The kind of its guests on these hosts, of those that the image can be; `None` leaves it to the host.
-    fn kind_on(&self, hosts: &[Arc<dyn Host>], kinds: &[GuestKind]) -> Option<GuestKind> {
+    /// What its guests are on these hosts.
+    async fn guests_of(&self, hosts: &[Arc<dyn Host>]) -> Result<Guests> {
+        let kinds = &image_of(self, hosts)?.kinds;
         let moves = hosts.len() > 1 && hosts[0].abilities().has(Ability::LiveMigration);
-        self.kind.or_else(|| hosts.first()?.kind_to_move(kinds).filter(|_| moves))
+        let kind = self.kind.or_else(|| hosts[0].kind_to_move(kinds).filter(|_| moves));
+        let mut most_vcpus = MOST_VCPUS;
+        for host in hosts {
+            most_vcpus = most_vcpus.min(host.info().await?.cpus.max(1));
+        }
+        Ok(Guests { kind, most_vcpus })
     }
 
     /// Ends when this is cancelled: the step that is being taken is interrupted, and all guests are
@@ -145,10 +151,19 @@ where
 {
     let given = hosts().await?;
     let seed = exploration.seed;
-    let can_cut = exploration.cut.is_some();
-    let program = Program::draw(seed, exploration.steps, exploration.guests, &given, can_cut);
+    let mut without = Vec::new();
+    if exploration.cut.is_none() {
+        without.push(Verb::CutConnection);
+    }
+    if exploration.kind.is_some_and(|kind| given.iter().any(|host| !host.moves(kind))) {
+        without.push(Verb::Migrate);
+    }
+    let guests = exploration.guests_of(&given).await?;
+    let many = |verb: &Verb| matches!(verb, Verb::SetVcpus(vcpus) if *vcpus > guests.most_vcpus);
+    without.extend(Verb::DRAWN.iter().copied().filter(many));
+    let program = Program::draw(seed, exploration.steps, exploration.guests, &given, &without);
     let mut absent = BTreeMap::new();
-    let (at, wrong) = match run(&exploration, &given, &program, &mut absent).await? {
+    let (at, wrong) = match run(&exploration, &given, guests, &program, &mut absent).await? {
         Ended::Well => {
             let steps = program.steps.len();
             return Ok(Found { seed, steps, absent, cancelled: false, failure: None });
@@ -165,7 +180,8 @@ where
         let given = hosts();
         let exploration = &exploration;
         async move {
-            let ended = run(exploration, &given.await?, &program, &mut BTreeMap::new()).await?;
+            let ended =
+                run(exploration, &given.await?, guests, &program, &mut BTreeMap::new()).await?;
             let Ended::Wrong(at, wrong) = ended else { return Ok(None) };
             // Another verb that fails is another problem, which must not take the place of this one.
             let verb = std::mem::discriminant(&program.steps[at].verb);
@@ -176,8 +192,7 @@ where
     let goes_on = |tries| tries < exploration.most_tries && !exploration.cancel.is_cancelled();
     let (program, wrong, tries) = shrink(program, wrong, goes_on, again).await?;
     let Wrong { message, consoles } = wrong;
-    let kind = exploration.kind_on(&given, &image_of(&exploration, &given)?.kinds);
-    let failure = Failure { program, kind, message, consoles, found_after: steps, tries };
+    let failure = Failure { program, guests, message, consoles, found_after: steps, tries };
     let cancelled = exploration.cancel.is_cancelled();
     Ok(Found { seed, steps, absent, cancelled, failure: Some(failure) })
 }
@@ -235,10 +250,10 @@ impl Wrong {
 async fn run(
     exploration: &Exploration,
     hosts: &[Arc<dyn Host>],
+    guests: Guests,
     program: &Program,
     absent: &mut BTreeMap<String, usize>,
 ) -> Result<Ended> {
-    let image = image_of(exploration, hosts)?.name.clone();
     let mut model = Model::new(hosts.len());
     let mut players = BTreeMap::new();
     let mut ended = Ended::Well;
@@ -251,7 +266,7 @@ async fn run(
             told(at, step);
         }
         let seen = async {
-            match take(exploration, hosts, &image, &model, &mut players, step).await {
+            match take(exploration, hosts, guests, &model, &mut players, step).await {
                 Ok(()) => model.apply(step),
                 // Some of what a toolstack can do it cannot do in every state; that is no failure
                 // where it says why and leaves everything as it was.
@@ -296,23 +311,23 @@ async fn run(
 async fn take(
     exploration: &Exploration,
     hosts: &[Arc<dyn Host>],
-    image: &str,
+    guests: Guests,
     model: &Model,
     players: &mut BTreeMap<usize, Player>,
     step: &Step,
 ) -> Result<()> {
     if step.verb == Verb::Create {
         let name = format!("xrte-{}", step.guest);
-        let own = hosts[0].entry().image_for(image)?;
+        let own = image_of(exploration, hosts)?;
         let least_memory = Memory::mib(own.memory.as_mib() + u64::from(DEVICE_MEMORY));
         let mut spec = GuestSpec::new(&name)
-            .image(image)
+            .image(&own.name)
             .vcpus(1)
-            .max_vcpus(MOST_VCPUS)
+            .max_vcpus(guests.most_vcpus)
             .memory(least_memory)
             .max_memory(Memory::mib(least_memory.as_mib() + u64::from(MOST_MORE_MEMORY)))
             .vif(VifSpec::on_default());
-        spec.kind = exploration.kind_on(hosts, &own.kinds);
+        spec.kind = guests.kind;
         let guest = hosts[0].define_guest(&spec).await?;
         let image_disks = usize::from(own.disk.is_some());
         let (disks, vifs) = (Vec::new(), Vec::new());

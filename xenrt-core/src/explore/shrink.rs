@@ -71,6 +71,6 @@ mod tests {
         assert!(message == "again" && tries < 60, "{message} after {tries} tries");
         let ended = shrink(program.clone(), "first".into(), |tries| tries < 2, fails).await;
         let (short, _, tries) = ended.unwrap();
-        assert_eq!((short.steps.len(), tries), (18, 2));
+        assert_eq!((short.steps.len(), tries), (19, 2));
     }
 }

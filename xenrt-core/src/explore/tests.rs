@@ -1,4 +1,4 @@
-use super::{Exploration, Found, Program, Step, Verb, explore};
+use super::{Exploration, Found, Guests, Program, Step, Verb, explore};
 use crate::model::GuestKind;
 use crate::sequencer::{CancelHandle, CancelReason};
 use crate::sim::{Defect, SimLab, SimLabBuilder, SimTiming, virtual_time};
@@ -32,7 +32,7 @@ fn connections_that_come_back_are_no_false_alarm() {
     let exploration = Exploration::new(11, 200).cutting_connections(move |host| {
         let _ = cut.cut_connection(host, std::time::Duration::from_secs(20));
     });
-    let program = Program::draw(11, 200, 3, &lab.hosts(), true);
+    let program = Program::draw(11, 200, 3, &lab.hosts(), &[]);
     assert!(program.steps.iter().any(|step| step.verb == Verb::CutConnection));
     let hosts = || async { Ok(lab.hosts()) };
     let found = virtual_time(explore(exploration, hosts)).unwrap().unwrap();
@@ -95,7 +95,7 @@ fn many_defects_are_found_by_their_own_verb() {
 #[test]
 fn the_same_seed_draws_the_same_program() {
     let hosts = lab().build().hosts();
-    let draw = |seed| Program::draw(seed, 100, 3, &hosts, false);
+    let draw = |seed| Program::draw(seed, 100, 3, &hosts, &[Verb::CutConnection]);
     assert_eq!(draw(5), draw(5));
     assert_ne!(draw(5), draw(6));
 }
@@ -119,12 +119,9 @@ fn a_program_is_printed_as_a_test_that_compiles() {
         Verb::Delete,
     ];
     let steps = verbs.map(|verb| Step { guest: 0, verb }).to_vec();
-    let text = Program { steps }.to_test_case(
-        7,
-        "g0 Delete failed: it is still there",
-        "tiny",
-        Some(GuestKind::Pv),
-    );
+    let guests = Guests { kind: Some(GuestKind::Pv), most_vcpus: 2 };
+    let text =
+        Program { steps }.to_test_case(7, "g0 Delete failed: it is still there", "tiny", guests);
     let expected = include_str!("../../../tests/ui/pass/explored.rs");
     assert_eq!(text + "\nfn main() {}\n", expected);
 }

@@ -33,7 +33,7 @@ pub(crate) async fn vcpus_above_one(host: Arc<dyn Host>) {
     let last = steps.last().map(|step| step.verb);
     assert!(matches!(last, Some(Verb::SetVcpus(2..))), "{last:?}");
     // As a test it names the verb too.
-    let test = failure.program.to_test_case(found.seed, &failure.message, "tiny", failure.kind);
+    let test = failure.program.to_test_case(found.seed, &failure.message, "tiny", failure.guests);
     assert!(test.contains("set_vcpus(") && test.contains("#[testcase("), "{test}");
     dom0.run(&Command::new("rm").arg(PLACE)).await.unwrap();
 }
