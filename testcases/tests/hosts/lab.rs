@@ -77,8 +77,17 @@ pub(crate) async fn run_hfx745(
     folder: &Path,
     steps: mpsc::UnboundedSender<String>,
 ) -> RunReport {
-    let text = include_str!("../../sequences/hfx745.seq");
-    let sequence = xenrt::sequence::parse(text, "hfx745.seq").unwrap();
+    run_text(include_str!("../../sequences/hfx745.seq"), lab, folder, steps).await
+}
+
+/// The same with another sequence.
+pub(crate) async fn run_text(
+    text: &str,
+    lab: Arc<OpenLab>,
+    folder: &Path,
+    steps: mpsc::UnboundedSender<String>,
+) -> RunReport {
+    let sequence = xenrt::sequence::parse(text, "test.seq").unwrap();
     let plan = Plan::new(&sequence, &Registry::global().unwrap()).unwrap();
     let options = RunOptions::new(folder).provider(lab).reporter(Steps(steps));
     run(plan, options, CancelHandle::new()).await

@@ -7,3 +7,4 @@ use xenrt_testcases as _;
 mod interrupted;
 mod lab;
 mod oversized_packets;
+mod soak;
