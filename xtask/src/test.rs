@@ -148,9 +148,11 @@ const STEPS: &[Step] = &[
     step("libvirt-xen", Does::Tests(&["--test", "xen"]), BRIEF),
     // The same once more with other kinds of guests, and what is rare.
     nightly("xl-rare", &["--test", "lifecycle", "--", "--ignored"]),
-    // The suite for all toolstacks on QEMU, a daemon that dies in each of its verbs, and whether verdicts of
-    // performance are right. By name:
-    // what else is ignored there is the inside of a name space.
+    // Soaks of a real host, half an hour each, with something planted and with nothing.
+    nightly("soak", &["--test", "hosts", "--", "--ignored"]),
+    // The suite for all toolstacks on QEMU, a daemon that dies in each of its verbs, whether verdicts of
+    // performance are right, and what cloud-init makes of its answers. By name: what else is ignored
+    // there is the inside of a name space.
     nightly(
         "libvirt-rare",
         &[
@@ -161,6 +163,7 @@ const STEPS: &[Step] = &[
             "--exact",
             "a_daemon_may_die_in_every_verb",
             "qemu_conforms",
+            "cloud_init::cloud_init_does_what_its_files_say",
             "regressed::a_link_that_became_slower_is_found_and_others_are_not",
         ],
     ),

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
 
 mod boot;
+mod cloud_init;
 mod daemon;
 mod life;
 mod local;
