@@ -113,6 +113,15 @@ fn user_data(answers: &Answers) -> Result<Value, Error> {
         "timezone": answers.timezone,
         "runcmd": [["sh", "-c", answers.finish_script()]],
     });
+    if let Some(line) = locale_line(&answers.locale) {
+        // Before locales are set up. Debian's locale-gen makes what this file names, and not what cloud-init
+        // asks it for (locale-gen(8)).
+        let script = format!(
+            "[ ! -e /etc/locale.gen ] || grep -q '^{line}' /etc/locale.gen || \
+             echo '{line}' >> /etc/locale.gen"
+        );
+        data["bootcmd"] = json!([["sh", "-c", script]]);
+    }
     if !answers.packages.is_empty() {
         data["packages"] = json!(answers.packages);
     }
@@ -120,6 +129,14 @@ fn user_data(answers: &Answers) -> Result<Value, Error> {
         data["apt"] = json!({ "primary": [{ "arches": ["default"], "uri": source }] });
     }
     Ok(data)
+}
+
+/// The line of a locale in locale.gen(5), its name and its character set; `None` for those that are there
+/// always, or that name no set.
+fn locale_line(locale: &str) -> Option<String> {
+    let (name, set) = locale.split_once('.')?;
+    let set = set.split('@').next()?;
+    (name != "C" && name != "POSIX").then(|| format!("{locale} {set}"))
 }
 
 /// Version 2 of network configuration, which is netplan's.
@@ -145,4 +162,19 @@ fn text(value: &Value) -> Result<String, Error> {
 
 fn config(value: &Value) -> Result<String, Error> {
     Ok(format!("{HEADER}{}", text(value)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::locale_line;
+
+    #[test]
+    fn locales_that_must_be_made_have_a_line() {
+        assert_eq!(locale_line("en_US.UTF-8").as_deref(), Some("en_US.UTF-8 UTF-8"));
+        let euro = Some("de_DE.ISO-8859-15@euro ISO-8859-15");
+        assert_eq!(locale_line("de_DE.ISO-8859-15@euro").as_deref(), euro);
+        for there in ["C", "C.UTF-8", "POSIX", "de_DE@euro"] {
+            assert_eq!(locale_line(there), None, "{there}");
+        }
+    }
 }
