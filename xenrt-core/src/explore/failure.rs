@@ -3,17 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::guests::Guests;
 use super::program::Program;
-use crate::model::GuestKind;
-
-/// What the guests of an exploration are, all of them alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Guests {
-    /// Their kind, where it was chosen.
-    pub kind: Option<GuestKind>,
-    /// The most vCPUs that each can have.
-    pub most_vcpus: u32,
-}
 
 /// A program that fails, as short as it could be made.
 #[derive(Debug, Clone, PartialEq, Eq)]

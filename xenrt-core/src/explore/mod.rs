@@ -21,13 +21,15 @@
 //! ```
 
 mod failure;
+mod guests;
 mod model;
 mod print;
 mod program;
 mod run;
 mod shrink;
 
-pub use failure::{Failure, Found, Guests};
+pub use failure::{Failure, Found};
+pub use guests::Guests;
 pub use model::{Model, ModelGuest};
 pub use program::{Program, Step, Verb};
 pub use run::{Exploration, explore};

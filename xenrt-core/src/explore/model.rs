@@ -5,14 +5,6 @@ use std::collections::BTreeMap;
 use super::program::{Step, Verb};
 use crate::model::{GuestAction, PowerState};
 
-/// The most vCPUs of a guest of an exploration, where a host has as many processors: with more than that, a
-/// guest that boots spends most of its time on waiting for vCPUs that do not run.
-pub(super) const MOST_VCPUS: u32 = 4;
-/// A guest of an exploration has so many MiB more than its image needs, at least: each VIF takes 1 MiB and
-/// more of its memory for each vCPU (Linux, drivers/net/xen-netfront.c, NET_RX_RING_SIZE pages a queue).
-pub(super) const DEVICE_MEMORY: u32 = 64;
-/// And so many MiB more than that at most.
-pub(super) const MOST_MORE_MEMORY: u32 = 64;
 /// The most disks and VIFs that are attached to one guest.
 const MOST_DEVICES: usize = 3;
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::failure::Guests;
-use super::model::{DEVICE_MEMORY, MOST_MORE_MEMORY, Model};
+use super::guests::{DEVICE_MEMORY, Guests};
+use super::model::Model;
 use super::program::{Program, Verb};
 
 impl Program {
@@ -63,27 +63,10 @@ impl Program {
             let guest = model.guest(step.guest).copied();
             count += 1;
             match step.verb {
-                Verb::Create => lines.extend([
-                    format!(
-                        "let spec = GuestSpec::new(\"xrte-{}\").image({image:?}){};",
-                        step.guest,
-                        guests
-                            .kind
-                            .map(|kind| format!(".kind(GuestKind::{kind:?})"))
-                            .unwrap_or_default()
-                    ),
-                    format!(
-                        "let spec = spec.max_vcpus({}).vif(VifSpec::on_default());",
-                        guests.most_vcpus
-                    ),
-                    format!("let memory = hosts[0].entry().image_for({image:?})?.memory.as_mib();"),
-                    format!("let spec = spec.memory(Memory::mib(memory + {DEVICE_MEMORY}));"),
-                    format!(
-                        "let spec = spec.max_memory(Memory::mib(memory + {}));",
-                        DEVICE_MEMORY + MOST_MORE_MEMORY
-                    ),
-                    format!("let {g} = hosts[0].create_guest(&spec).await?;"),
-                ]),
+                Verb::Create => {
+                    lines.extend(guests.statements(&format!("xrte-{}", step.guest), image));
+                    lines.push(format!("let {g} = hosts[0].create_guest(&spec).await?;"));
+                }
                 Verb::Start => lines.extend([
                     format!("{g}.start().await?;"),
                     format!("{g}.wait_until_reachable().await?;"),

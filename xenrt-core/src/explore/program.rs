@@ -6,7 +6,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use super::model::{MOST_MORE_MEMORY, Model};
+use super::guests::MOST_MORE_MEMORY;
+use super::model::Model;
 use crate::model::{Ability, Host};
 
 /// One verb, as a program has it. What it leaves open (which disk, which host) follows from what

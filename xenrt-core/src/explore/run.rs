@@ -5,14 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::failure::{Failure, Found, Guests};
-use super::model::{DEVICE_MEMORY, MOST_MORE_MEMORY, MOST_VCPUS, Model, ModelGuest};
+use super::failure::{Failure, Found};
+use super::guests::Guests;
+use super::model::{Model, ModelGuest};
 use super::program::{Program, Step, Verb};
 use super::shrink::shrink;
 use crate::lab::GuestImage;
 use crate::model::{
-    Ability, Disk, DiskSpec, Guest, GuestKind, GuestSpec, Host, Memory, PowerState, ShutdownMode,
-    Vif, VifSpec,
+    Disk, DiskSpec, Guest, GuestKind, Host, Memory, PowerState, ShutdownMode, Vif, VifSpec,
 };
 use crate::sequencer::CancelHandle;
 use crate::{Error, Result};
@@ -117,18 +117,6 @@ impl Exploration {
         self
     }
 
-    /// What its guests are on these hosts.
-    async fn guests_of(&self, hosts: &[Arc<dyn Host>]) -> Result<Guests> {
-        let kinds = &image_of(self, hosts)?.kinds;
-        let moves = hosts.len() > 1 && hosts[0].abilities().has(Ability::LiveMigration);
-        let kind = self.kind.or_else(|| hosts[0].kind_to_move(kinds).filter(|_| moves));
-        let mut most_vcpus = MOST_VCPUS;
-        for host in hosts {
-            most_vcpus = most_vcpus.min(host.info().await?.cpus.max(1));
-        }
-        Ok(Guests { kind, most_vcpus })
-    }
-
     /// Ends when this is cancelled: the step that is being taken is interrupted, and all guests are
     /// removed. A program that is being shortened is told as short as it is by then.
     pub fn cancelled_by(mut self, cancel: CancelHandle) -> Self {
@@ -155,12 +143,8 @@ where
     if exploration.cut.is_none() {
         without.push(Verb::CutConnection);
     }
-    if exploration.kind.is_some_and(|kind| given.iter().any(|host| !host.moves(kind))) {
-        without.push(Verb::Migrate);
-    }
-    let guests = exploration.guests_of(&given).await?;
-    let many = |verb: &Verb| matches!(verb, Verb::SetVcpus(vcpus) if *vcpus > guests.most_vcpus);
-    without.extend(Verb::DRAWN.iter().copied().filter(many));
+    let guests = Guests::on(&given, image_of(&exploration, &given)?, exploration.kind).await?;
+    without.extend(guests.cannot(&given));
     let program = Program::draw(seed, exploration.steps, exploration.guests, &given, &without);
     let mut absent = BTreeMap::new();
     let (at, wrong) = match run(&exploration, &given, guests, &program, &mut absent).await? {
@@ -319,16 +303,8 @@ async fn take(
     if step.verb == Verb::Create {
         let name = format!("xrte-{}", step.guest);
         let own = image_of(exploration, hosts)?;
-        let least_memory = Memory::mib(own.memory.as_mib() + u64::from(DEVICE_MEMORY));
-        let mut spec = GuestSpec::new(&name)
-            .image(&own.name)
-            .vcpus(1)
-            .max_vcpus(guests.most_vcpus)
-            .memory(least_memory)
-            .max_memory(Memory::mib(least_memory.as_mib() + u64::from(MOST_MORE_MEMORY)))
-            .vif(VifSpec::on_default());
-        spec.kind = guests.kind;
-        let guest = hosts[0].define_guest(&spec).await?;
+        let guest = hosts[0].define_guest(&guests.spec(&name, own)).await?;
+        let least_memory = Guests::memory(own, 0);
         let image_disks = usize::from(own.disk.is_some());
         let (disks, vifs) = (Vec::new(), Vec::new());
         let player = Player { guest, name, least_memory, image_disks, disks, vifs };

@@ -1,5 +1,5 @@
 use super::{Exploration, Found, Guests, Program, Step, Verb, explore};
-use crate::model::GuestKind;
+use crate::model::{Ability, GuestKind};
 use crate::sequencer::{CancelHandle, CancelReason};
 use crate::sim::{Defect, SimLab, SimLabBuilder, SimTiming, virtual_time};
 
@@ -124,4 +124,18 @@ fn a_program_is_printed_as_a_test_that_compiles() {
         Program { steps }.to_test_case(7, "g0 Delete failed: it is still there", "tiny", guests);
     let expected = include_str!("../../../tests/ui/pass/explored.rs");
     assert_eq!(text + "\nfn main() {}\n", expected);
+}
+
+/// A kind that a host does not run, or the image is none of, would leave nothing to explore.
+#[test]
+fn a_kind_that_cannot_be_is_an_error_and_not_a_program_without_a_fault() {
+    let lab = || SimLab::builder().without(Ability::Pvh, "it has no hardware for them").build();
+    let tried = |kind| {
+        let exploration = Exploration::new(1, 20).kind(kind);
+        virtual_time(explore(exploration, || async { Ok(lab().hosts()) })).unwrap()
+    };
+    let error = tried(GuestKind::Pvh).unwrap_err().to_string();
+    assert!(error.contains("it has no hardware for them"), "{error}");
+    let found = tried(GuestKind::Pv).unwrap();
+    assert_eq!((found.steps, found.failure), (20, None));
 }
