@@ -38,15 +38,7 @@ impl TestCase for BusyDom0 {
         let work = keep_busy(dom0.as_ref(), cpus, self.seconds);
         let (done, outage) = outage_during(guest, work).await?;
         done?;
-        cx.value("longest time without an answer", outage.longest.as_secs_f64(), "s");
-        if outage.answers == 0 || outage.longest > self.max_outage {
-            return Err(TestError::product(format!(
-                "guest {} did not answer for {:.1} s while dom0 was busy ({} answers)",
-                guest.name(),
-                outage.longest.as_secs_f64(),
-                outage.answers
-            )));
-        }
+        outage.judge(cx, guest, self.max_outage, "dom0 was busy")?;
         witness.went_on(guest).await?;
         Ok(guest.check().await?)
     }

@@ -6,7 +6,7 @@ use crate::support::{boot_id, count, guest_spec, up};
 
 /// Has the kernel of a guest panic (sysrq `c`, Documentation/admin-guide/sysrq.rst). A kernel that is
 /// told to reboot after a panic would do so by itself, so that is switched off first.
-pub(super) async fn crash(guest: &dyn Guest) -> Result {
+async fn crash(guest: &dyn Guest) -> Result {
     let crash = "echo 0 > /proc/sys/kernel/panic; echo 1 > /proc/sys/kernel/sysrq; \
                  echo c > /proc/sysrq-trigger";
     let crash = Command::shell_line(crash).deadline(Duration::from_secs(15));
@@ -19,6 +19,18 @@ pub(super) async fn crash(guest: &dyn Guest) -> Result {
         ))),
         _ => Ok(()),
     }
+}
+
+/// Crashes a guest whose domain is kept then, and waits until it is Crashed, which is what it should be from
+/// now on.
+pub(super) async fn crash_and_keep(guest: &dyn Guest) -> Result {
+    crash(guest).await?;
+    guest.wait_for_state(PowerState::Crashed, guest.deadlines().state).await?;
+    guest.expectation().update(|expected| {
+        expected.power = PowerState::Crashed;
+        expected.reachable = false;
+    });
+    Ok(())
 }
 
 /// A guest whose kernel panics is reported as Crashed by toolstack and hypervisor, not as one that
@@ -46,12 +58,7 @@ impl TestCase for Crash {
     async fn run(&mut self, cx: &TestContext) -> Result {
         let guest = self.guest.as_ref();
         cx.step("Crash the guest");
-        crash(guest).await?;
-        guest.wait_for_state(PowerState::Crashed, guest.deadlines().state).await?;
-        guest.expectation().update(|expected| {
-            expected.power = PowerState::Crashed;
-            expected.reachable = false;
-        });
+        crash_and_keep(guest).await?;
         match guest.domain().await? {
             Some(domain) if domain.power == PowerState::Crashed => {}
             found => {

@@ -3,7 +3,7 @@
 use xenrt::model::Undo;
 use xenrt::prelude::*;
 
-use super::crash::crash;
+use super::crash::crash_and_keep;
 use crate::support::{Witness, guest_spec, needs_programs, up};
 
 /// A guest whose kernel panicked and whose domain was kept is dumped with `xl dump-core`: the dump is an ELF
@@ -46,12 +46,7 @@ impl TestCase for CrashDump {
         let witness = Witness::leave(guest).await?;
         let memory = guest.expectation().get().memory;
         cx.step("Crash the guest");
-        crash(guest).await?;
-        guest.wait_for_state(PowerState::Crashed, guest.deadlines().state).await?;
-        guest.expectation().update(|expected| {
-            expected.power = PowerState::Crashed;
-            expected.reachable = false;
-        });
+        crash_and_keep(guest).await?;
         let missing = || TestError::product(format!("guest {name} crashed and has no domain"));
         let domain = guest.domain().await?.ok_or_else(missing)?;
         cx.step("Dump it");

@@ -8,7 +8,7 @@ use xenrt::prelude::*;
 use crate::measure::{Better, Comparison, Verdict, median};
 use crate::support::count;
 
-/// Measurements by what they are of, in the order in which they were made.
+/// Measurements by what they are of; those of one thing in the order in which they were made.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub(super) struct Series(BTreeMap<String, Vec<f64>>);

@@ -4,7 +4,7 @@ use xenrt::model::Undo;
 use xenrt::prelude::*;
 
 use super::SIZE;
-use crate::support::{Pattern, Subject, Witness, needs_programs};
+use crate::support::{Pattern, Subject, Witness, needs_programs, unmount};
 
 /// The storage of the host under a disk is full before the disk is: the guest is told so, or is paused until
 /// there is room, and not left to believe that something was written; another disk on that storage keeps
@@ -116,11 +116,7 @@ impl Storage {
         let own = Self { folder: format!("/tmp/xenrt-full-{}", guest.uuid()) };
         let (shell, folder) = (Arc::clone(&dom0), own.folder.clone());
         cx.on_cleanup(Undo::new(format!("remove the storage {folder}"), move || async move {
-            // A backend that lets go of a disk just now is waited for.
-            let unmount = format!(
-                "for try in 1 2 3 4 5 6 7 8 9 10; do mountpoint -q {folder} || break; \
-                 umount {folder} || sleep 1; done"
-            );
+            let unmount = unmount(&folder);
             shell.run(&Command::shell_line(unmount).deadline(MINUTES)).await?;
             shell.run(&Command::new("rm").args(["-rf", &folder]).deadline(MINUTES)).await?;
             Ok(())

@@ -1,6 +1,6 @@
 //! Storage that cannot be reached for a while.
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use xenrt::prelude::*;
 
 use super::SIZE;
@@ -106,8 +106,7 @@ impl PathLoss {
             before.write(guest, &local.device).await?;
             before.verify_written(guest, &local.device).await?;
             witness.went_on(guest).await?;
-            let rest = Duration::from_secs(u64::from(self.seconds)).saturating_sub(began.elapsed());
-            tokio::time::sleep(rest).await;
+            sleep_until(began + Duration::from_secs(u64::from(self.seconds))).await;
             Ok::<(), TestError>(())
         };
         let early = tokio::select! {

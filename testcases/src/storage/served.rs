@@ -6,7 +6,7 @@ use xenrt::model::Undo;
 use xenrt::prelude::*;
 
 use super::SIZE;
-use crate::support::{addresses_between, needs_programs};
+use crate::support::{addresses_between, needs_programs, unmount};
 
 /// How a disk comes to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,14 +63,28 @@ impl Served {
         needs_programs(here.dom0().as_ref(), attaching, "attach a disk that is served").await?;
         let (address, client) = addresses_between(here.as_ref(), server).await?;
         let folder = format!("/var/tmp/xenrt-served-{}", guest.uuid());
-        does(&there, Command::new("mkdir").args(["-p", &folder])).await?;
-        undo(cx, &there, format!("rm -rf {folder}"));
+        let ends = Ends { cx, here: here.dom0(), there, server: address, client, folder };
+        does(&ends.there, Command::new("mkdir").args(["-p", &ends.folder])).await?;
+        undo(cx, &ends.there, format!("rm -rf {}", ends.folder));
         let path = match protocol {
-            Protocol::Nfs => nfs(cx, &there, &here.dom0(), (address, client), &folder).await?,
-            Protocol::Iscsi => iscsi(cx, &there, &here.dom0(), (address, client), &folder).await?,
+            Protocol::Nfs => ends.nfs().await?,
+            Protocol::Iscsi => ends.iscsi().await?,
         };
         Ok(Self { protocol, server: address, path })
     }
+}
+
+/// Who serves a disk to whom.
+struct Ends<'a> {
+    cx: &'a TestContext,
+    /// dom0 of the client.
+    here: Arc<dyn Shell>,
+    /// dom0 of the server.
+    there: Arc<dyn Shell>,
+    server: IpAddr,
+    client: IpAddr,
+    /// Of the server, for the disk.
+    folder: String,
 }
 
 fn blank() -> Vec<u8> {
@@ -101,81 +115,66 @@ async fn service(cx: &TestContext, shell: &Arc<dyn Shell>, name: &str) -> Result
     does(shell, Command::new("systemctl").args(["start", name])).await
 }
 
-/// Exports a folder (exports(5)), and mounts it so that requests wait for a server that does not answer
-/// (nfs(5), `hard`).
-async fn nfs(
-    cx: &TestContext,
-    there: &Arc<dyn Shell>,
-    here: &Arc<dyn Shell>,
-    (server, client): (IpAddr, IpAddr),
-    folder: &str,
-) -> Result<String> {
-    service(cx, there, "nfs-server").await?;
-    let export = format!("{client}:{folder}");
-    // A number instead of a UUID: not every file system has one.
-    let options = "rw,sync,no_subtree_check,no_root_squash,fsid=77";
-    does(there, Command::new("exportfs").args(["-o", options, &export])).await?;
-    undo(cx, there, format!("exportfs -u {export}"));
-    let mounted = format!("{folder}-mounted");
-    does(here, Command::new("mkdir").args(["-p", &mounted])).await?;
-    undo(cx, here, format!("rmdir {mounted}"));
-    let mount = Command::new("mount").args(["-t", "nfs", "-o", "vers=4.2,hard,timeo=50,retrans=2"]);
-    does(here, mount.args([&format!("{server}:{folder}"), &mounted])).await?;
-    // A back end that lets go of a disk just now is waited for.
-    undo(
-        cx,
-        here,
-        format!(
-            "for try in 1 2 3 4 5 6 7 8 9 10; do mountpoint -q {mounted} || break; \
-             umount {mounted} || sleep 1; done"
-        ),
-    );
-    let path = format!("{mounted}/disk");
-    here.write_file(&path, &blank(), 0o600).await?;
-    Ok(path)
-}
+impl Ends<'_> {
+    /// Exports a folder (exports(5)), and mounts it so that requests wait for a server that does not answer
+    /// (nfs(5), `hard`).
+    async fn nfs(&self) -> Result<String> {
+        let Self { cx, here, there, server, client, folder } = self;
+        service(cx, there, "nfs-server").await?;
+        let export = format!("{client}:{folder}");
+        // A number instead of a UUID: not every file system has one.
+        let options = "rw,sync,no_subtree_check,no_root_squash,fsid=77";
+        does(there, Command::new("exportfs").args(["-o", options, &export])).await?;
+        undo(cx, there, format!("exportfs -u {export}"));
+        let mounted = format!("{folder}-mounted");
+        does(here, Command::new("mkdir").args(["-p", &mounted])).await?;
+        undo(cx, here, format!("rmdir {mounted}"));
+        let mount =
+            Command::new("mount").args(["-t", "nfs", "-o", "vers=4.2,hard,timeo=50,retrans=2"]);
+        does(here, mount.args([&format!("{server}:{folder}"), &mounted])).await?;
+        undo(cx, here, unmount(&mounted));
+        let path = format!("{mounted}/disk");
+        here.write_file(&path, &blank(), 0o600).await?;
+        Ok(path)
+    }
 
-/// Makes a target of a file (tgtadm(8)), and logs into it (iscsiadm(8)).
-async fn iscsi(
-    cx: &TestContext,
-    there: &Arc<dyn Shell>,
-    here: &Arc<dyn Shell>,
-    (server, client): (IpAddr, IpAddr),
-    folder: &str,
-) -> Result<String> {
-    let file = format!("{folder}/disk");
-    there.write_file(&file, &blank(), 0o600).await?;
-    service(cx, there, "tgt").await?;
-    let tgtadm = |words: &[&str]| {
-        Command::new("tgtadm")
-            .args(["--lld", "iscsi", "--tid", TARGET_ID])
-            .args(words.iter().copied())
-    };
-    does(there, tgtadm(&["--mode", "target", "--op", "new", "--targetname", TARGET])).await?;
-    undo(
-        cx,
-        there,
-        format!("tgtadm --lld iscsi --tid {TARGET_ID} --mode target --op delete --force"),
-    );
-    let unit = ["--mode", "logicalunit", "--op", "new", "--lun", "1", "--backing-store", &file];
-    does(there, tgtadm(&unit)).await?;
-    let client = client.to_string();
-    let allow = ["--mode", "target", "--op", "bind", "--initiator-address", &client];
-    does(there, tgtadm(&allow)).await?;
-    let portal = format!("{server}:{}", Protocol::Iscsi.port());
-    let discover = ["--mode", "discovery", "--type", "sendtargets", "--portal", &portal];
-    does(here, Command::new("iscsiadm").args(discover)).await?;
-    let node = format!("iscsiadm --mode node --targetname {TARGET} --portal {portal}");
-    undo(cx, here, format!("{node} --op delete"));
-    does(here, Command::shell_line(format!("{node} --login"))).await?;
-    undo(cx, here, format!("{node} --logout"));
-    // udev's name for it (the rules of systemd, 60-persistent-storage.rules).
-    let path = format!("/dev/disk/by-path/ip-{portal}-iscsi-{TARGET}-lun-1");
-    let look = Command::new("test").args(["-b", &path]).deadline(MINUTES);
-    wait_until(format!("{path} to be there"), || async {
-        Ok(Wait::on(here.succeeds(&look).await?, "the login is done, the disk is not there"))
-    })
-    .within(MINUTES)
-    .await?;
-    Ok(path)
+    /// Makes a target of a file (tgtadm(8)), and logs into it (iscsiadm(8)).
+    async fn iscsi(&self) -> Result<String> {
+        let Self { cx, here, there, server, client, folder } = self;
+        let file = format!("{folder}/disk");
+        there.write_file(&file, &blank(), 0o600).await?;
+        service(cx, there, "tgt").await?;
+        let tgtadm = |words: &[&str]| {
+            Command::new("tgtadm")
+                .args(["--lld", "iscsi", "--tid", TARGET_ID])
+                .args(words.iter().copied())
+        };
+        does(there, tgtadm(&["--mode", "target", "--op", "new", "--targetname", TARGET])).await?;
+        undo(
+            cx,
+            there,
+            format!("tgtadm --lld iscsi --tid {TARGET_ID} --mode target --op delete --force"),
+        );
+        let unit = ["--mode", "logicalunit", "--op", "new", "--lun", "1", "--backing-store", &file];
+        does(there, tgtadm(&unit)).await?;
+        let client = client.to_string();
+        let allow = ["--mode", "target", "--op", "bind", "--initiator-address", &client];
+        does(there, tgtadm(&allow)).await?;
+        let portal = format!("{server}:{}", Protocol::Iscsi.port());
+        let discover = ["--mode", "discovery", "--type", "sendtargets", "--portal", &portal];
+        does(here, Command::new("iscsiadm").args(discover)).await?;
+        let node = format!("iscsiadm --mode node --targetname {TARGET} --portal {portal}");
+        undo(cx, here, format!("{node} --op delete"));
+        does(here, Command::shell_line(format!("{node} --login"))).await?;
+        undo(cx, here, format!("{node} --logout"));
+        // udev's name for it (the rules of systemd, 60-persistent-storage.rules).
+        let path = format!("/dev/disk/by-path/ip-{portal}-iscsi-{TARGET}-lun-1");
+        let look = Command::new("test").args(["-b", &path]).deadline(MINUTES);
+        wait_until(format!("{path} to be there"), || async {
+            Ok(Wait::on(here.succeeds(&look).await?, "the login is done, the disk is not there"))
+        })
+        .within(MINUTES)
+        .await?;
+        Ok(path)
+    }
 }

@@ -9,12 +9,14 @@ mod inside;
 mod listen;
 mod noise;
 mod outage;
+mod patience;
 mod pattern;
 mod ping;
 mod programs;
 mod resident;
 mod subject;
 mod timings;
+mod unmount;
 mod witness;
 
 pub(crate) use between::{addresses_between, source_towards};
@@ -26,6 +28,7 @@ pub(crate) use inside::{last_words, shut_itself_down};
 pub(crate) use listen::listening;
 pub(crate) use noise::noise;
 pub(crate) use outage::outage_during;
+pub(crate) use patience::Patience;
 pub(crate) use pattern::Pattern;
 pub(crate) use ping::{USUAL_PING, answers_pings, ping, pings};
 pub(crate) use programs::needs_programs;
@@ -35,4 +38,5 @@ pub(crate) use subject::{
     up, within,
 };
 pub(crate) use timings::Timings;
+pub(crate) use unmount::unmount;
 pub(crate) use witness::{Witness, boot_id, start_anew};

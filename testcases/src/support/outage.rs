@@ -12,6 +12,32 @@ pub(crate) struct Outage {
     pub(crate) answers: u32,
 }
 
+impl Outage {
+    /// Keeps it as a value of the test, and holds it against what is allowed; `during` is what was done
+    /// meanwhile: `dom0 was busy`.
+    ///
+    /// # Errors
+    /// The product's where the guest was away for longer, or never answered.
+    pub(crate) fn judge(
+        &self,
+        cx: &TestContext,
+        guest: &dyn Guest,
+        most: Duration,
+        during: &str,
+    ) -> Result {
+        let (name, longest) = (guest.name(), self.longest.as_secs_f64());
+        cx.value(format!("longest time without an answer of {name}"), longest, "s");
+        if self.answers > 0 && self.longest <= most {
+            return Ok(());
+        }
+        Err(TestError::product(format!(
+            "guest {name} did not answer for {longest:.1} s while {during} ({} answers); {:.1} s are allowed",
+            self.answers,
+            most.as_secs_f64()
+        )))
+    }
+}
+
 /// A try that has had no answer by then has failed.
 const TRY: Duration = Duration::from_secs(5);
 /// Tries begin this far apart, where each is answered at once.
