@@ -79,7 +79,9 @@ impl Definition {
             }
             (memory, _) => memory,
         };
-        let console = abilities.has(Ability::ConsoleLog).then(|| format!("{folder}/console.log"));
+        // Xen's own record is not in the guest's folder.
+        let records = abilities.has(Ability::ConsoleLog) && facts.driver != Driver::Xen;
+        let console = records.then(|| format!("{folder}/console.log"));
         let mut definition = Self {
             uuid,
             name: spec.name.clone(),
@@ -111,7 +113,7 @@ impl Definition {
         Ok(definition)
     }
 
-    /// Whether its console is recorded, in its folder.
+    /// Whether libvirt records its console, in its folder.
     pub(crate) fn records_console(&self) -> bool {
         self.console.is_some()
     }
@@ -444,7 +446,7 @@ mod tests {
             Driver::Xen => (DomainKind::Xen, None, &["xen-x86_64-xen", "xenpvh-x86_64-xen"]),
         };
         let capabilities = kinds.iter().map(|&kind| kind.to_owned()).collect();
-        Facts { driver, domain_kind, arch, capabilities }
+        Facts { driver, domain_kind, arch, capabilities, consoles: None }
     }
 
     fn document(driver: Driver, spec: &GuestSpec) -> String {

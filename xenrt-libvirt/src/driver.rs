@@ -2,7 +2,7 @@
 
 use virt::connect::Connect;
 use xenrt_core::Error;
-use xenrt_core::model::{Abilities, Ability, GuestKind};
+use xenrt_core::model::{Abilities, Ability, GuestKind, XenConsoles};
 
 use crate::connection::Failure;
 use crate::error::{TOOLSTACK, not_understood};
@@ -33,6 +33,8 @@ pub(crate) struct Facts {
     pub(crate) arch: Option<String>,
     /// What the host can run: `hvm-x86_64-kvm`.
     pub(crate) capabilities: Vec<String>,
+    /// Where Xen records the consoles of guests, if it does. libvirt does not tell it.
+    pub(crate) consoles: Option<XenConsoles>,
 }
 
 impl Facts {
@@ -78,7 +80,7 @@ impl Facts {
             }),
         };
         let arch = if driver == Driver::Qemu { host_arch } else { None };
-        Ok(Self { driver, domain_kind, arch, capabilities: known })
+        Ok(Self { driver, domain_kind, arch, capabilities: known, consoles: None })
     }
 
     /// What guests can be and do there.
@@ -117,8 +119,10 @@ impl Facts {
                 }
                 let snapshots = "libvirt's Xen driver lacks virDomainSnapshotCreateXML";
                 abilities.remove(Ability::Snapshots, snapshots);
-                let log = "libvirt's Xen driver keeps no record of consoles";
-                abilities.remove(Ability::ConsoleLog, log);
+                // libvirt's Xen driver keeps no record; Xen does.
+                if self.consoles.is_none() {
+                    abilities.remove(Ability::ConsoleLog, XenConsoles::ABSENT);
+                }
             }
         }
         let rename = "libvirt renames domains only while they are inactive (virDomainRename)";

@@ -21,7 +21,7 @@ pub(crate) fn sources(work_folder: &str) -> Vec<EvidenceSource> {
     let folder = q(work_folder);
     let disks = format!("df -h; ls -lsR {folder} 2>/dev/null; true");
     let consoles = format!(
-        "for f in {folder}/guests/*/console.log; do \
+        "for f in {folder}/guests/*/console.log /var/log/xen/console/*.log; do \
          [ -f \"$f\" ] && {{ echo \"==> $f\"; tail -c 65536 -- \"$f\"; echo; }}; done; true"
     );
     let lines = [

@@ -272,9 +272,14 @@ impl Guest for LibvirtGuest {
     async fn console_text(&self) -> Result<String> {
         let host = self.libvirt_host();
         host.require(Ability::ConsoleLog)?;
-        let file = format!("{}/console.log", host.shared.guest_folder(self.shared.uuid));
-        let line = format!("[ ! -e {0} ] || tail -c 65536 -- {0}", Command::quote(&file));
-        let command = Command::shell_line(line).deadline(Duration::from_secs(60));
+        let command = match &host.shared.facts.consoles {
+            Some(consoles) => consoles.read([self.name().as_str()]),
+            None => {
+                let file = format!("{}/console.log", host.shared.guest_folder(self.shared.uuid));
+                let line = format!("[ ! -e {0} ] || tail -c 65536 -- {0}", Command::quote(&file));
+                Command::shell_line(line).deadline(Duration::from_secs(60))
+            }
+        };
         Ok(host.dom0().run(&command).await?.text())
     }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use xenrt_core::Result;
 use xenrt_core::lab::HostEntry;
-use xenrt_core::model::{Host, Scope, Toolstack};
+use xenrt_core::model::{Host, Scope, Toolstack, XenConsoles};
 use xenrt_core::remote::{Command, LocalShell, Shell, ShellExt as _, SshShell, SshTarget};
 
 use crate::connection::{Call, Connection};
-use crate::driver::Facts;
+use crate::driver::{Driver, Facts};
 use crate::error::TOOLSTACK;
 use crate::host::{HostShared, LibvirtHost, Reach};
 use crate::reach;
@@ -73,7 +73,11 @@ impl Toolstack for LibvirtToolstack {
             deadline: entry.deadlines.command,
         };
         let wanted = reach::accelerator(entry)?;
-        let facts = connection.call(call, move |own| Facts::read(own, wanted)).await?;
+        let mut facts = connection.call(call, move |own| Facts::read(own, wanted)).await?;
+        if facts.driver == Driver::Xen {
+            let look = Command::shell_line(XenConsoles::LOOK).deadline(entry.deadlines.command);
+            facts.consoles = XenConsoles::told_by(&shell.text(&look).await?);
+        }
         let reach = Arc::clone(&self.reach);
         let shared =
             HostShared::new(entry.clone(), facts, connection, kernel, shell, reach, folder);

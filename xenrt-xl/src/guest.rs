@@ -19,7 +19,6 @@ use crate::error;
 use crate::host::{HostShared, XlHost};
 use crate::observe::{self, Depth, Observation};
 use crate::parse::domain_list;
-use crate::script::{Script, q};
 use crate::{migration, requests};
 
 /// A guest that xl runs, or that this library would have it run; see [`Guest`].
@@ -272,17 +271,10 @@ impl Guest for XlGuest {
     async fn console_text(&self) -> Result<String> {
         let host = self.xl_host();
         host.require(Ability::ConsoleLog)?;
-        let folder = host.shared.console_folder.clone().unwrap_or_default();
+        let Some(consoles) = &host.shared.consoles else { return Ok(String::new()) };
         let definition = self.shared.definition();
-        // xenconsoled names the file after the name that the domain had when it was made.
         let names = std::iter::once(&definition.name).chain(&definition.former_names);
-        let files: Vec<String> =
-            names.map(|name| q(&format!("{folder}/guest-{name}.log"))).collect();
-        let command = Script::new()
-            .step(format!("file=$(ls -t -- {} 2>/dev/null | head -n 1)", files.join(" ")))
-            .step("[ -z \"$file\" ] || tail -c 65536 -- \"$file\"")
-            .command()
-            .deadline(Duration::from_secs(60));
+        let command = consoles.read(names.map(String::as_str));
         error::text(&host.dom0(), &command, "read the console of", &self.shared.object()).await
     }
 

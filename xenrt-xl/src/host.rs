@@ -12,7 +12,8 @@ use xenrt_core::Result;
 use xenrt_core::lab::HostEntry;
 use xenrt_core::model::{
     Abilities, DomainView, EvidenceSource, Guest, GuestKind, GuestSpec, Host, HostInfo,
-    HostInventory, LogSource, Network, NetworkSpec, PowerState, Scope, validate_guest_name_on,
+    HostInventory, LogSource, Network, NetworkSpec, PowerState, Scope, XenConsoles,
+    validate_guest_name_on,
 };
 use xenrt_core::remote::{Command, HostKeyPolicy, ObservedShell, Shell, SshTarget};
 
@@ -41,8 +42,8 @@ pub(crate) struct HostShared {
     pub(crate) abilities: Abilities,
     /// Whether Xen can log the memory that a PV guest writes to, which live migration needs.
     pub(crate) shadow_paging: bool,
-    /// The folder of the guests' console records, where they are kept.
-    pub(crate) console_folder: Option<String>,
+    /// The records of the guests' consoles, where they are kept.
+    pub(crate) consoles: Option<XenConsoles>,
     shell: Arc<dyn Shell>,
     reach: Reach,
     guests: Mutex<HashMap<Uuid, Weak<GuestShared>>>,
@@ -73,7 +74,7 @@ impl HostShared {
         entry: HostEntry,
         abilities: Abilities,
         shadow_paging: bool,
-        console_folder: Option<String>,
+        consoles: Option<XenConsoles>,
         shell: Arc<dyn Shell>,
         reach: Reach,
     ) -> Self {
@@ -81,7 +82,7 @@ impl HostShared {
             entry,
             abilities,
             shadow_paging,
-            console_folder,
+            consoles,
             shell,
             reach,
             guests: Mutex::default(),

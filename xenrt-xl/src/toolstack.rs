@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use xenrt_core::lab::HostEntry;
-use xenrt_core::model::{Abilities, Ability, Host, Scope, Toolstack};
+use xenrt_core::model::{Abilities, Ability, Host, Scope, Toolstack, XenConsoles};
 use xenrt_core::remote::{Shell, SshShell, SshTarget};
 use xenrt_core::{Error, Result};
 
@@ -59,13 +59,13 @@ impl Toolstack for XlToolstack {
     async fn connect(&self, entry: &HostEntry) -> Result<Arc<dyn Host>> {
         let shell = (self.reach)(entry.ssh_target());
         let facts = Facts::read(&shell, entry).await?;
-        let console_folder = facts.console_folder.clone();
+        let consoles = facts.consoles.clone();
         let shadow_paging = facts.info.lists("virt_caps", "shadow");
         let shared = HostShared::new(
             entry.clone(),
             facts.abilities(),
             shadow_paging,
-            console_folder,
+            consoles,
             shell,
             Arc::clone(&self.reach),
         );
@@ -76,8 +76,8 @@ impl Toolstack for XlToolstack {
 /// What is found out about a host once.
 struct Facts {
     info: XlInfo,
-    /// Where xenconsoled records the consoles of guests, if it does.
-    console_folder: Option<String>,
+    /// Where the consoles of guests are recorded, if they are.
+    consoles: Option<XenConsoles>,
     /// Whether there is a program that emulates devices.
     device_model: bool,
 }
@@ -92,7 +92,7 @@ impl Facts {
             .section("missing")
             .step("for p in xl awk flock ip; do command -v $p >/dev/null || echo $p; done")
             .section("consoled")
-            .step("ps -e -o args= | grep '[x]enconsoled ' || true")
+            .step(XenConsoles::LOOK)
             .section("models")
             .step(
                 "ls /usr/lib/xen*/bin/qemu-system-i386 /usr/lib*/xen*/bin/qemu-dm \
@@ -122,7 +122,7 @@ impl Facts {
         }
         Ok(Self {
             info: XlInfo::parse(info)?,
-            console_folder: console_folder(part("consoled")),
+            consoles: XenConsoles::told_by(part("consoled")),
             device_model: !part("models").is_empty(),
         })
     }
@@ -153,10 +153,8 @@ impl Facts {
                        that no guest's writes can be logged";
             abilities.remove(LiveMigration, why);
         }
-        if self.console_folder.is_none() {
-            let why = "xenconsoled does not record consoles; set XENCONSOLED_TRACE=guest in \
-                       /etc/default/xen (or xencommons) of dom0 and restart it";
-            abilities.remove(ConsoleLog, why);
+        if self.consoles.is_none() {
+            abilities.remove(ConsoleLog, XenConsoles::ABSENT);
         }
         abilities.remove(Snapshots, "xl has none");
         abilities.remove(Pool, "xl manages one host");
@@ -205,35 +203,9 @@ fn usable(entry: &HostEntry, xen: &str, dom0: &str, missing: &str) -> Result<()>
     Ok(())
 }
 
-/// The folder of the consoles' records, from xenconsoled's command line (xenconsoled(8): `--log`
-/// and `--log-dir`).
-fn console_folder(line: &str) -> Option<String> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let option = |long: &str| {
-        words.iter().enumerate().find_map(|(at, word)| {
-            let rest = word.strip_prefix(long)?;
-            rest.strip_prefix('=')
-                .or_else(|| words.get(at + 1).copied().filter(|_| rest.is_empty()))
-        })
-    };
-    let logged = option("--log").is_some_and(|what| matches!(what, "guest" | "all"));
-    logged.then(|| option("--log-dir").unwrap_or("/var/log/xen/console").to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn consoles_are_recorded_when_xenconsoled_says_so() {
-        let folder = |line| console_folder(line);
-        assert_eq!(folder("xenconsoled --pid-file /run/x.pid"), None);
-        assert_eq!(folder("/usr/sbin/xenconsoled --log=hv"), None);
-        let default = Some("/var/log/xen/console".to_owned());
-        assert_eq!(folder("xenconsoled --pid-file /run/x.pid --log=guest"), default);
-        assert_eq!(folder("xenconsoled --log all --log-dir /logs"), Some("/logs".to_owned()));
-        assert_eq!(folder(""), None);
-    }
 
     fn entry() -> HostEntry {
         let text = "[[host]]\nname = \"a\"\naddress = \"h\"\ntoolstack = \"xl\"\n";
@@ -259,7 +231,7 @@ mod tests {
     fn abilities_follow_from_what_xen_says() {
         let facts = |virt_caps: &str| Facts {
             info: XlInfo::parse(&format!("host : a\nvirt_caps : {virt_caps}\n")).unwrap(),
-            console_folder: None,
+            consoles: None,
             device_model: false,
         };
         let debian = facts("pv hvm hap gnttab-v1 gnttab-v2").abilities();

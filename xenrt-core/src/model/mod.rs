@@ -13,6 +13,7 @@
 mod ability;
 mod action;
 mod check;
+mod consoles;
 mod expectation;
 mod guest;
 mod host;
@@ -35,6 +36,7 @@ mod view;
 pub use ability::{Abilities, Ability};
 pub use action::{Afterwards, GuestAction};
 pub use check::{CheckReport, Difference, View, compare_guest};
+pub use consoles::XenConsoles;
 pub use expectation::{Expectation, ExpectedGuest};
 pub use guest::Guest;
 pub use host::{EvidenceSource, Host, HostInventory};
