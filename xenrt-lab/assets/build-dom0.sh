@@ -134,6 +134,7 @@ for script in vif-bridge block; do
     mv "$root/etc/xen/scripts/$script" "$root/etc/xen/scripts/$script.xen"
     install_asset 755 "dom0/$script.sh" "$root/etc/xen/scripts/$script"
 done
+install_asset 644 dom0/vif.rules "$root/etc/udev/rules.d/99-xenrt-vif.rules"
 # Each guest's console goes to /var/log/xen/console/guest-NAME.log.
 printf 'XENSTORED_ARGS=\nXENCONSOLED_ARGS="--log=guest --log-dir=/var/log/xen/console"\n' \
     > "$root/etc/default/xen"

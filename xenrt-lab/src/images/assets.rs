@@ -22,6 +22,7 @@ const ASSETS: &[(&str, &str)] = assets![
     "dom0/network.sh",
     "dom0/ssh_config",
     "dom0/vif-bridge.sh",
+    "dom0/vif.rules",
     "dom0/xen-daemons.sh",
     "dom0/xen.service",
     "dom0/xenrt-network.service",
