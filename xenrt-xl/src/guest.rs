@@ -18,7 +18,7 @@ use crate::definition::Definition;
 use crate::error;
 use crate::host::{HostShared, XlHost};
 use crate::observe::{self, Depth, Observation};
-use crate::parse::domain_list;
+use crate::parse::{ListedDomain, domain_list};
 use crate::{migration, requests};
 
 /// A guest that xl runs, or that this library would have it run; see [`Guest`].
@@ -254,6 +254,13 @@ impl Guest for XlGuest {
         let domain = own.min_by_key(|domain| domain.flags.dying()).map(|domain| domain.view());
         self.saw(domain.as_ref().map(|domain| domain.domid)).await;
         Ok(domain)
+    }
+
+    /// From one look: it lists the domains for both.
+    async fn views(&self) -> Result<(GuestView, Option<DomainView>)> {
+        let (seen, definition) = self.observe(Depth::Whole).await?;
+        let domain = seen.domain(self.shared.uuid).map(ListedDomain::view);
+        Ok((seen.view(&definition), domain))
     }
 
     async fn find_address(&self) -> Result<Wait<IpAddr>> {

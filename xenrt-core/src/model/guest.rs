@@ -79,6 +79,17 @@ pub trait Guest: Send + Sync + std::fmt::Debug {
     /// When the hypervisor cannot be asked.
     async fn domain(&self) -> Result<Option<DomainView>>;
 
+    /// [`view`](Self::view) and [`domain`](Self::domain) at one time: what each [`check`](Self::check) asks.
+    ///
+    /// A back end whose toolstack tells both in one answer gives them with one question.
+    ///
+    /// # Errors
+    /// As the two.
+    async fn views(&self) -> Result<(GuestView, Option<DomainView>)> {
+        // Both at once: a slow host has more than one processor too.
+        tokio::try_join!(self.view(), self.domain())
+    }
+
     /// Looks once for the address of its first VIF: what the lab assigned, DHCP leases, what the
     /// guest published, the neighbour table of its host.
     ///

@@ -68,7 +68,7 @@ pub(super) async fn check(cx: &TestContext) -> Result<(), Outcome> {
 async fn observe(cx: &TestContext) {
     let reserve = cx.shared().cleanup_reserve;
     let looks = cx.guests_used().into_iter().map(|guest| async move {
-        let both = async { tokio::try_join!(guest.view(), guest.domain()) };
+        let both = guest.views();
         let state = match timeout(reserve, both).await {
             Ok(Ok((view, domain))) => state_of(&view, domain.as_ref()),
             Ok(Err(error)) => match error.toolstack_kind() {

@@ -18,8 +18,7 @@ pub(in crate::model) async fn check<G: Guest + ?Sized>(guest: &G) -> Result<()> 
 }
 
 pub(in crate::model) async fn differences<G: Guest + ?Sized>(guest: &G) -> Result<Vec<Difference>> {
-    // Both at once: a slow host has more than one processor too.
-    let (toolstack, domain) = tokio::try_join!(guest.view(), guest.domain())?;
+    let (toolstack, domain) = guest.views().await?;
     differences_from(guest, &toolstack, domain.as_ref()).await
 }
 
