@@ -273,7 +273,7 @@ impl Guest for LibvirtGuest {
         let host = self.libvirt_host();
         host.require(Ability::ConsoleLog)?;
         let command = match &host.shared.facts.consoles {
-            Some(consoles) => consoles.read([self.name().as_str()]),
+            Some(consoles) => consoles.read(&self.name(), []),
             None => {
                 let file = format!("{}/console.log", host.shared.guest_folder(self.shared.uuid));
                 let line = format!("[ ! -e {0} ] || tail -c 65536 -- {0}", Command::quote(&file));

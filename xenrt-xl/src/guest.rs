@@ -280,8 +280,8 @@ impl Guest for XlGuest {
         host.require(Ability::ConsoleLog)?;
         let Some(consoles) = &host.shared.consoles else { return Ok(String::new()) };
         let definition = self.shared.definition();
-        let names = std::iter::once(&definition.name).chain(&definition.former_names);
-        let command = consoles.read(names.map(String::as_str));
+        let former = definition.former_names.iter().map(String::as_str);
+        let command = consoles.read(&definition.name, former);
         error::text(&host.dom0(), &command, "read the console of", &self.shared.object()).await
     }
 

@@ -10,7 +10,7 @@ use crate::remote::Command;
 /// use xenrt_core::model::XenConsoles;
 ///
 /// let consoles = XenConsoles::told_by("/usr/sbin/xenconsoled --log=guest").unwrap();
-/// let command = consoles.read(["web 1"]).to_string();
+/// let command = consoles.read("web 1", []).to_string();
 /// assert!(command.contains("/var/log/xen/console/guest-web 1.log"));
 /// assert_eq!(XenConsoles::told_by("/usr/sbin/xenconsoled --log=hv"), None);
 /// ```
@@ -46,11 +46,11 @@ impl XenConsoles {
         logged.then(|| Self { folder: folder.to_owned() })
     }
 
-    /// The command that prints the end of the record, 64 KiB at most, of a guest that has or had one of these names:
-    /// a record has the name that the domain had when it was made. The newest counts; none is no error.
-    pub fn read<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Command {
+    /// The command that prints the end of the record, 64 KiB at most, of a guest that has this name and had those
+    /// `former` ones: a record has the name that the domain had when it was made. The newest counts; none is no error.
+    pub fn read<'a>(&self, name: &'a str, former: impl IntoIterator<Item = &'a str>) -> Command {
         let file = |name: &str| Command::quote(&format!("{}/guest-{name}.log", self.folder));
-        let files: Vec<String> = names.into_iter().map(file).collect();
+        let files: Vec<String> = std::iter::once(name).chain(former).map(file).collect();
         let line = format!(
             "file=$(ls -t -- {} 2>/dev/null | head -n 1); [ -z \"$file\" ] || tail -c 65536 -- \"$file\"",
             files.join(" ")
@@ -92,16 +92,16 @@ mod tests {
         write("-n", "second name\n", 0);
         write("other", "another guest\n", 0);
         let shell = LocalShell::new();
-        let read = |names: &'static [&'static str]| {
-            let command = consoles.read(names.iter().copied());
+        let read = |name: &'static str, former: &'static [&'static str]| {
+            let command = consoles.read(name, former.iter().copied());
             let shell = &shell;
             async move { shell.text(&command).await.unwrap() }
         };
-        assert_eq!(read(&["-n", "it's old"]).await, "second name");
-        assert_eq!(read(&["it's old"]).await, "first name");
-        assert_eq!(read(&["never there"]).await, "");
+        assert_eq!(read("-n", &["it's old"]).await, "second name");
+        assert_eq!(read("it's old", &[]).await, "first name");
+        assert_eq!(read("never there", &[]).await, "");
         write("long", &format!("{}end", "x".repeat(100_000)), 0);
-        let long = read(&["long"]).await;
+        let long = read("long", &[]).await;
         assert!(long.len() == 65_536 && long.ends_with("end"), "{}", long.len());
     }
 }
