@@ -113,14 +113,9 @@ fn run(args: &Args, cancel: &CancelHandle) -> miette::Result<bool> {
     if args.mutants {
         return show_mutants();
     }
+    // Before a host is made for them.
+    let chosen = chosen(args)?;
     if args.list {
-        let wanted = |check: &&Check| {
-            args.filter.is_empty() || args.filter.iter().any(|text| check.name.contains(text))
-        };
-        let chosen: Vec<&Check> = checks().filter(wanted).collect();
-        if chosen.is_empty() {
-            return Err(no_such_check());
-        }
         chosen.into_iter().for_each(list);
         return Ok(true);
     }
@@ -282,12 +277,7 @@ fn suite(
     host: Arc<dyn Host>,
     second: Option<Arc<dyn Host>>,
 ) -> miette::Result<Suite> {
-    let cost = match args.cost.as_str() {
-        "quick" => Cost::Quick,
-        "boots" => Cost::Boots,
-        _ => Cost::Slow,
-    };
-    let mut suite = Suite::new(host).cost_at_most(cost).at_once(args.at_once);
+    let mut suite = Suite::new(host).cost_at_most(dearest(args)).at_once(args.at_once);
     if let Some(second) = second {
         suite = suite.second_host(second);
     }
@@ -296,9 +286,6 @@ fn suite(
     }
     for filter in &args.filter {
         suite = suite.filter(filter);
-    }
-    if suite.chosen().is_empty() {
-        return Err(no_such_check());
     }
     let before = if several { format!("{place:<12} ") } else { String::new() };
     let width = suite.chosen().iter().map(|check| check.name.len()).max().unwrap_or(0);
@@ -313,8 +300,29 @@ fn suite(
     }))
 }
 
-fn no_such_check() -> Report {
-    Report::msg("no check has such a name; see --list")
+fn dearest(args: &Args) -> Cost {
+    match args.cost.as_str() {
+        "quick" => Cost::Quick,
+        "boots" => Cost::Boots,
+        _ => Cost::Slow,
+    }
+}
+
+/// The checks that were asked for, at least one.
+fn chosen(args: &Args) -> miette::Result<Vec<&'static Check>> {
+    let named = |check: &&Check| {
+        args.filter.is_empty() || args.filter.iter().any(|text| check.name.contains(text))
+    };
+    let chosen: Vec<_> =
+        checks().filter(named).filter(|check| check.cost <= dearest(args)).collect();
+    if chosen.is_empty() {
+        return Err(Report::msg(format!(
+            "no check has {} in its name and costs no more than {:?}; see --list",
+            args.filter.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(" or "),
+            args.cost
+        )));
+    }
+    Ok(chosen)
 }
 
 fn list(check: &Check) {
